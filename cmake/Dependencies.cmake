@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# Finds each library by its header and its file, and says which package holds a
+# missing one. deploy/apt-packages.txt lists the same packages.
+find_package(Threads REQUIRED)
+add_library(deps::threads ALIAS Threads::Threads)
+
+function(cortex_dependency name package header)
+    string(TOUPPER ${name} id)
+    find_path(${id}_INCLUDE_DIR ${header})
+    set(libraries)
+    foreach(file IN LISTS ARGN)
+        find_library(${id}_${file}_LIBRARY ${file})
+        if(NOT ${id}_${file}_LIBRARY)
+            message(FATAL_ERROR
+                "lib${file} is missing: install Debian's package ${package} (apt-get install ${package})")
+        endif()
+        list(APPEND libraries ${${id}_${file}_LIBRARY})
+    endforeach()
+    if(NOT ${id}_INCLUDE_DIR)
+        message(FATAL_ERROR
+            "${header} is missing: install Debian's package ${package} (apt-get install ${package})")
+    endif()
+    add_library(deps_${name} INTERFACE)
+    target_include_directories(deps_${name} SYSTEM INTERFACE ${${id}_INCLUDE_DIR})
+    target_link_libraries(deps_${name} INTERFACE ${libraries})
+    add_library(deps::${name} ALIAS deps_${name})
+endfunction()
+
+cortex_dependency(nng        libnng-dev             nng/nng.h               nng)
+cortex_dependency(protobufc  libprotobuf-c-dev      protobuf-c/protobuf-c.h protobuf-c)
+cortex_dependency(curl       libcurl4-openssl-dev   curl/curl.h             curl)
+cortex_dependency(cjson      libcjson-dev           cjson/cJSON.h           cjson)
+cortex_dependency(sodium     libsodium-dev          sodium.h                sodium)
+cortex_dependency(sqlite     libsqlite3-dev         sqlite3.h               sqlite3)
+cortex_dependency(microhttpd libmicrohttpd-dev      microhttpd.h            microhttpd)
+cortex_dependency(expat      libexpat1-dev          expat.h                 expat)
+cortex_dependency(yaml       libyaml-dev            yaml.h                  yaml)
+cortex_dependency(archive    libarchive-dev         archive.h               archive)
+cortex_dependency(zlib       zlib1g-dev             zlib.h                  z)
+cortex_dependency(zstd       libzstd-dev            zstd.h                  zstd)
+cortex_dependency(cmocka     libcmocka-dev          cmocka.h                cmocka)

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fs.c - files that are there whole or not at all */
+#include "common/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FS_TREE_DESCRIPTORS 16
+
+static enum error_code code_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return ERROR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ERROR_PERMISSION_DENIED;
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+        return ERROR_DATA_LOSS;
+    default:
+        return ERROR_INTERNAL;
+    }
+}
+
+int fs_make_folder(const char *path, mode_t mode, struct error *err)
+{
+    char *part = memory_strdup(path);
+    int result = 0;
+
+    for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash) {
+            *slash = '\0';
+        }
+        if (mkdir(part, mode) != 0 && errno != EEXIST) {
+            result =
+                error_set_errno(err, code_of(errno), "cannot make the folder %s", part);
+            break;
+        }
+        if (!slash) {
+            break;
+        }
+        *slash = '/';
+    }
+    free(part);
+    return result;
+}
+
+static int read_open(
+    int fd, const char *path, size_t size_max, struct buffer *out, struct error *err)
+{
+    size_t total = 0;
+
+    for (;;) {
+        size_t want = 65536;
+        char *end = buffer_reserve(out, want);
+        ssize_t got = read(fd, end, want);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return error_set_errno(err, code_of(errno), "cannot read %s", path);
+        }
+        if (got == 0) {
+            out->data[out->size] = '\0';
+            return 0;
+        }
+        total += (size_t)got;
+        if (total > size_max) {
+            return error_set(err,
+                             ERROR_OUT_OF_RANGE,
+                             "%s is larger than the limit of %zu bytes",
+                             path,
+                             size_max);
+        }
+        out->size += (size_t)got;
+    }
+}
+
+int fs_read(const char *path, size_t size_max, struct buffer *out, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t before = out->size;
+
+    if (fd < 0) {
+        return error_set_errno(err, code_of(errno), "cannot open %s", path);
+    }
+    int result = read_open(fd, path, size_max, out, err);
+    if (result != 0) {
+        out->size = before;
+    }
+    (void)close(fd);
+    return result;
+}
+
+int fs_write_all(int fd, const void *data, size_t size, struct error *err)
+{
+    const char *at = data;
+
+    while (size > 0) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written < 0) {
+            return error_set_errno(err, code_of(errno), "cannot write");
+        }
+        at += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+int fs_sync_folder_of(const char *path, struct error *err)
+{
+    char *folder = memory_strdup(path);
+    char *slash = strrchr(folder, '/');
+    int result = 0;
+
+    if (!slash) {
+        free(folder);
+        folder = memory_strdup(".");
+    } else if (slash == folder) {
+        folder[1] = '\0';
+    } else {
+        *slash = '\0';
+    }
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        result = error_set_errno(err, code_of(errno), "cannot sync %s", folder);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(folder);
+    return result;
+}
+
+int fs_write_durable(
+    const char *path, const void *data, size_t size, mode_t mode, struct error *err)
+{
+    static atomic_uint counter;
+    char *temporary =
+        memory_format("%s.tmp.%d.%u", path, (int)getpid(), atomic_fetch_add(&counter, 1));
+    int result = -1;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+    if (fd < 0) {
+        error_set_errno(err, code_of(errno), "cannot create %s", temporary);
+        goto out;
+    }
+    if (fs_write_all(fd, data, size, err) != 0) {
+        error_wrap(err, "while writing %s", path);
+        goto out;
+    }
+    if (fsync(fd) != 0) {
+        error_set_errno(err, code_of(errno), "cannot sync %s", temporary);
+        goto out;
+    }
+    if (rename(temporary, path) != 0) {
+        error_set_errno(err, code_of(errno), "cannot rename to %s", path);
+        goto out;
+    }
+    result = fs_sync_folder_of(path, err);
+out:
+    if (fd >= 0) {
+        (void)close(fd);
+        if (result != 0) {
+            (void)unlink(temporary);
+        }
+    }
+    free(temporary);
+    return result;
+}
+
+int fs_remove(const char *path, struct error *err)
+{
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return error_set_errno(err, code_of(errno), "cannot remove %s", path);
+    }
+    return 0;
+}
+
+static int remove_one(const char *path,
+                      const struct stat *status,
+                      int type,
+                      struct FTW *where)
+{
+    (void)status;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+int fs_remove_tree(const char *path, struct error *err)
+{
+    if (nftw(path, remove_one, FS_TREE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS) != 0 &&
+        errno != ENOENT) {
+        return error_set_errno(err, code_of(errno), "cannot remove %s", path);
+    }
+    return 0;
+}
+
+bool fs_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+char *fs_join(const char *left, const char *right)
+{
+    size_t length = strlen(left);
+
+    while (length > 1 && left[length - 1] == '/') {
+        length--;
+    }
+    while (*right == '/') {
+        right++;
+    }
+    if (length == 1 && left[0] == '/') {
+        length = 0;
+    }
+    return memory_format("%.*s/%s", (int)length, left, right);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fs.h - files that are there whole or not at all
+ *
+ * All block on the disk; all are thread-safe. Errors name the path. A full disk is
+ * ERROR_DATA_LOSS (HTTP 507), a missing file ERROR_NOT_FOUND. */
+#ifndef CORTEX_COMMON_FS_H
+#define CORTEX_COMMON_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+/* Makes the folder and those above it; one that exists already is fine. */
+int fs_make_folder(const char *path, mode_t mode, struct error *err);
+
+/* Reads a whole file of at most size_max bytes (larger: ERROR_OUT_OF_RANGE) and adds
+ * it to *out. */
+int fs_read(const char *path, size_t size_max, struct buffer *out, struct error *err);
+
+/* Writes through "<path>.tmp.<pid>.<n>", fsync, rename, fsync of the folder: after 0 the file
+ * survives a power cut, after -1 the old one stands and nothing else is left. */
+int fs_write_durable(const char *path,
+                     const void *data,
+                     size_t size,
+                     mode_t mode,
+                     struct error *err);
+
+/* fsync of the folder that holds path, so that a rename or unlink in it is durable. */
+int fs_sync_folder_of(const char *path, struct error *err);
+
+/* Unlinks a file; a missing one is fine. */
+int fs_remove(const char *path, struct error *err);
+
+/* Removes a folder with all below it, following no link; a missing one is fine. */
+int fs_remove_tree(const char *path, struct error *err);
+
+bool fs_exists(const char *path);
+
+/* "<left>/<right>" with one slash between; the caller frees. */
+char *fs_join(const char *left, const char *right);
+
+/* Writes all, over partial writes and EINTR. */
+int fs_write_all(int fd, const void *data, size_t size, struct error *err);
+
+#endif
