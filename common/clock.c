@@ -108,11 +108,8 @@ void clock_format_average(int64_t duration_ms, char out[CLOCK_TEXT_SIZE])
     while (fraction[digits - 1] == '0') {
         digits--;
     }
-    (void)snprintf(out + length,
-                   CLOCK_TEXT_SIZE - length,
-                   ".%.*ss",
-                   (int)digits,
-                   fraction);
+    (void)snprintf(
+        out + length, CLOCK_TEXT_SIZE - length, ".%.*ss", (int)digits, fraction);
 }
 
 void clock_format_ago(int64_t duration_ms, char out[CLOCK_TEXT_SIZE])

@@ -83,11 +83,8 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
     return -1;
 }
 
-int error_set_kind(struct error *err,
-                   enum error_code code,
-                   const char *kind,
-                   const char *format,
-                   ...)
+int error_set_kind(
+    struct error *err, enum error_code code, const char *kind, const char *format, ...)
 {
     va_list args;
 

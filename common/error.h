@@ -46,8 +46,8 @@ enum error_code {
 #undef ERROR_ENUM
 };
 
-#define ERROR_KIND_SIZE 64       /* bytes with NUL; "configreader.too_few_elements" */
-#define ERROR_MESSAGE_SIZE 2048  /* bytes with NUL; longer sentences are cut */
+#define ERROR_KIND_SIZE    64   /* bytes with NUL; "configreader.too_few_elements" */
+#define ERROR_MESSAGE_SIZE 2048 /* bytes with NUL; longer sentences are cut */
 
 struct error {
     enum error_code code;

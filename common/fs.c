@@ -150,8 +150,8 @@ int fs_write_durable(
     const char *path, const void *data, size_t size, mode_t mode, struct error *err)
 {
     static atomic_uint counter;
-    char *temporary =
-        memory_format("%s.tmp.%d.%u", path, (int)getpid(), atomic_fetch_add(&counter, 1));
+    char *temporary = memory_format(
+        "%s.tmp.%d.%u", path, (int)getpid(), atomic_fetch_add(&counter, 1));
     int result = -1;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
@@ -191,10 +191,8 @@ int fs_remove(const char *path, struct error *err)
     return 0;
 }
 
-static int remove_one(const char *path,
-                      const struct stat *status,
-                      int type,
-                      struct FTW *where)
+static int
+remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
 {
     (void)status;
     (void)type;

@@ -20,13 +20,11 @@ int fs_make_folder(const char *path, mode_t mode, struct error *err);
  * it to *out. */
 int fs_read(const char *path, size_t size_max, struct buffer *out, struct error *err);
 
-/* Writes through "<path>.tmp.<pid>.<n>", fsync, rename, fsync of the folder: after 0 the file
- * survives a power cut, after -1 the old one stands and nothing else is left. */
-int fs_write_durable(const char *path,
-                     const void *data,
-                     size_t size,
-                     mode_t mode,
-                     struct error *err);
+/* Writes through "<path>.tmp.<pid>.<n>", fsync, rename, fsync of the folder: after 0
+ * the file survives a power cut, after -1 the old one stands and nothing else is left.
+ */
+int fs_write_durable(
+    const char *path, const void *data, size_t size, mode_t mode, struct error *err);
 
 /* fsync of the folder that holds path, so that a rename or unlink in it is durable. */
 int fs_sync_folder_of(const char *path, struct error *err);

@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ID_JOB_TEXT_SIZE 17        /* 16 hex digits and NUL */
-#define ID_UUID_TEXT_SIZE 37       /* 36 characters and NUL */
-#define ID_REQUEST_SIZE 16         /* bytes of a request id */
-#define ID_PROJECT_TEXT_SIZE 65    /* SHA-256 in hex and NUL */
+#define ID_JOB_TEXT_SIZE     17 /* 16 hex digits and NUL */
+#define ID_UUID_TEXT_SIZE    37 /* 36 characters and NUL */
+#define ID_REQUEST_SIZE      16 /* bytes of a request id */
+#define ID_PROJECT_TEXT_SIZE 65 /* SHA-256 in hex and NUL */
 
 /* Call once, before threads: readies the random source. Returns -1 if there is none. */
 int id_init(void);
@@ -31,7 +31,9 @@ void id_job_format(uint64_t job_id, char out[ID_JOB_TEXT_SIZE]);
 /* True and *out for just 16 lower-case hex digits. */
 bool id_job_parse(const char *text, uint64_t *out);
 
-void id_batch_format(uint64_t job_id, uint64_t batch_index, char out[ID_UUID_TEXT_SIZE]);
+void id_batch_format(uint64_t job_id,
+                     uint64_t batch_index,
+                     char out[ID_UUID_TEXT_SIZE]);
 
 /* SHA-256 of the bytes in lower-case hex: what names a project archive. */
 struct id_hash;

@@ -26,16 +26,16 @@
 #include "common/buffer.h"
 #include "common/error.h"
 
-#define OBJECT_KEY_SIZE_MAX 1024                /* bytes of an S3 key */
-#define OBJECT_MULTIPART_SIZE (16u << 20)       /* puts from this size on are multipart */
+#define OBJECT_KEY_SIZE_MAX   1024        /* bytes of an S3 key */
+#define OBJECT_MULTIPART_SIZE (16u << 20) /* puts from this size on are multipart */
 
 struct object_store;
 
 struct object_options {
-    bool allow_file;          /* whether file:// is taken */
-    unsigned transfers_max;   /* at a time; 0: 64 */
-    unsigned attempts_max;    /* of one request; 0: 6 */
-    int64_t backoff_ms;       /* first backoff's upper bound; 0: 100; tests set 1 */
+    bool allow_file;        /* whether file:// is taken */
+    unsigned transfers_max; /* at a time; 0: 64 */
+    unsigned attempts_max;  /* of one request; 0: 6 */
+    int64_t backoff_ms;     /* first backoff's upper bound; 0: 100; tests set 1 */
 };
 
 /* Reads the AWS settings of environment and profile (aws_credentials.h) when it first
@@ -47,7 +47,9 @@ int object_store_create(const struct object_options *options,
 void object_store_destroy(struct object_store *store);
 
 /* 0 if the URL is well formed and of a kind the store takes. No I/O. */
-int object_check_url(const struct object_store *store, const char *url, struct error *err);
+int object_check_url(const struct object_store *store,
+                     const char *url,
+                     struct error *err);
 
 struct object_info {
     uint64_t size; /* of the whole object */
@@ -59,9 +61,10 @@ int object_stat(struct object_store *store,
                 struct object_info *out_info,
                 struct error *err);
 
-/* Adds bytes [offset, offset + size) to *out, fewer at the object's end; size UINT64_MAX
- * is "to the end". With more than size_max bytes to come: OUT_OF_RANGE. etag, if not
- * NULL or "", must still be the object's (ABORTED). out_info may be NULL. */
+/* Adds bytes [offset, offset + size) to *out, fewer at the object's end; size
+ * UINT64_MAX is "to the end". With more than size_max bytes to come: OUT_OF_RANGE.
+ * etag, if not NULL or "", must still be the object's (ABORTED). out_info may be NULL.
+ */
 int object_get(struct object_store *store,
                const char *url,
                uint64_t offset,
@@ -99,8 +102,8 @@ int object_delete(struct object_store *store, const char *url, struct error *err
 
 /* All objects whose URL begins with the prefix, as plain text, in ascending byte order
  * of the key; "s3://bucket" is the whole bucket. Directory markers (keys ending in "/")
- * are included. Pages of at most 1,000 are fetched as needed. start_after, a full URL or
- * NULL: only those that sort behind it. */
+ * are included. Pages of at most 1,000 are fetched as needed. start_after, a full URL
+ * or NULL: only those that sort behind it. */
 struct object_list;
 struct object_entry {
     const char *url; /* borrowed until the next call */

@@ -30,7 +30,7 @@
 #include "common/error.h"
 
 #define RPC_CLIENT_TIMEOUT_MS 30000
-#define RPC_TIMEOUT_MAX_MS 600000
+#define RPC_TIMEOUT_MAX_MS    600000
 
 struct rpc_client;
 

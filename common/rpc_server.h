@@ -22,20 +22,20 @@
 
 #include "common/error.h"
 
-#define RPC_SERVER_RECEIVING 8          /* contexts that are always receiving */
-#define RPC_REPLY_TIMEOUT_MS 2000       /* a peer that takes longer to read is cut */
-#define RPC_PARK_MAX_MS 25000           /* longest time a call may wait for its answer */
-#define RPC_FRAME_SIZE_MAX (24u << 20)  /* bytes of a frame, attachment included */
-#define RPC_UNPACK_SIZE_MAX (64u << 20) /* bytes an unpacked message may take */
+#define RPC_SERVER_RECEIVING 8     /* contexts that are always receiving */
+#define RPC_REPLY_TIMEOUT_MS 2000  /* a peer that takes longer to read is cut */
+#define RPC_PARK_MAX_MS      25000 /* longest time a call may wait for its answer */
+#define RPC_FRAME_SIZE_MAX   (24u << 20) /* bytes of a frame, attachment included */
+#define RPC_UNPACK_SIZE_MAX  (64u << 20) /* bytes an unpacked message may take */
 
 struct rpc_server;
 struct rpc_call;
 
 struct rpc_server_options {
-    const char *url;              /* "tcp://127.0.0.1:8790", "ipc:///path" */
-    size_t frame_size_max;        /* 0: RPC_FRAME_SIZE_MAX */
-    unsigned contexts_max;        /* 0: 4,096 */
-    unsigned connections_max;     /* 0: 8,192; refused in nng's ADD_PRE */
+    const char *url;                      /* "tcp://127.0.0.1:8790", "ipc:///path" */
+    size_t frame_size_max;                /* 0: RPC_FRAME_SIZE_MAX */
+    unsigned contexts_max;                /* 0: 4,096 */
+    unsigned connections_max;             /* 0: 8,192; refused in nng's ADD_PRE */
     unsigned connections_per_address_max; /* 0: no limit of its own */
     /* NULL-terminated. For a request of a method of services[i], on one of nng's
      * threads: services[i]->invoke(services[i], method_index, message, NULL, call).
@@ -63,13 +63,15 @@ void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
 int rpc_server_descriptor_drift(struct rpc_server *server);
 
 /* What a call brought. All borrowed, valid until it is answered. */
-const char *rpc_call_method(const struct rpc_call *call); /* "cortex.v1.Client/GetJob" */
+const char *
+rpc_call_method(const struct rpc_call *call); /* "cortex.v1.Client/GetJob" */
 const unsigned char *rpc_call_request_id(const struct rpc_call *call); /* 16 bytes */
 const ProtobufCMessage *rpc_call_message(const struct rpc_call *call);
 const void *rpc_call_attachment(const struct rpc_call *call, size_t *out_size);
-uint32_t rpc_call_timeout_ms(const struct rpc_call *call); /* as sent, not what is left */
+uint32_t
+rpc_call_timeout_ms(const struct rpc_call *call); /* as sent, not what is left */
 const char *rpc_call_release(const struct rpc_call *call); /* the caller's */
-const char *rpc_call_peer(const struct rpc_call *call); /* address, for logs */
+const char *rpc_call_peer(const struct rpc_call *call);    /* address, for logs */
 
 /* Answers and frees the call. Any thread; never blocks. The message and attachment are
  * copied before it returns. A reply over frame_size_max is sent as INTERNAL. */
