@@ -78,7 +78,9 @@ static void child_run(const struct child *child)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     child_oom_score();
     if (child_descriptors(child) == 0 && chdir(child->options->folder) == 0) {
-        (void)execve(child->path, child->options->argv, child->options->envp);
+        (void)execve(child->path,
+                     (char *const *)(uintptr_t)child->options->argv,
+                     child->options->envp);
     }
     saved = errno;
     (void)!write(5, &saved, sizeof(saved));

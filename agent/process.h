@@ -27,7 +27,8 @@ struct process {
 };
 
 struct process_options {
-    char *const *argv; /* argv[0] is looked up in the PATH of envp if it has no slash */
+    const char *const
+        *argv; /* argv[0] is looked up in the PATH of envp if it has no slash */
     char *const *envp;
     const char *folder; /* its working directory */
     int output_fd;      /* standard output and error; stays the caller's */
