@@ -345,6 +345,7 @@ void agent_sync_apply(struct agent *agent,
 
 void agent_sync_failed(struct agent *agent)
 {
+    agent->changes++; // whatever it told was not heard
     agent->desired_version = 0;
 }
 
