@@ -8,6 +8,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "common/utf8.h"
+
 #define EXCERPT_BEFORE 24 /* bytes shown before the one at fault */
 #define EXCERPT_AFTER  40
 
@@ -630,43 +632,27 @@ struct json_slice json_trim(const char *text, size_t size)
     return (struct json_slice){text, size};
 }
 
-// Bytes of the valid UTF-8 sequence at text, 0 if there is none.
-static size_t utf8_length(const unsigned char *at, const unsigned char *end)
-{
-    struct json_scan scan;
-
-    if (*at < 0x80) {
-        return 1;
-    }
-    if (!utf8_lead(*at, &scan) || end - at <= scan.need) {
-        return 0;
-    }
-    size_t length = (size_t)scan.need + 1;
-    (void)in_utf8(&scan, at + 1, end);
-    return scan.state == IN_STRING ? length : 0;
-}
-
 void json_excerpt(const char *text, size_t size, size_t at, char out[JSON_EXCERPT_SIZE])
 {
     size_t start = at > EXCERPT_BEFORE ? at - EXCERPT_BEFORE : 0;
     size_t stop = size - at > EXCERPT_AFTER ? at + EXCERPT_AFTER : size;
-    const unsigned char *p = (const unsigned char *)text + start;
-    const unsigned char *end = (const unsigned char *)text + stop;
     char *to = out;
 
-    while (start > 0 && p < end && (*p & 0xC0) == 0x80) {
-        p++; // not into the middle of a character
+    while (start > 0 && start < stop && ((unsigned char)text[start] & 0xC0) == 0x80) {
+        start++; // not into the middle of a character
     }
     to += snprintf(to, 4, "%s", start ? "..." : "");
-    while (p < end) {
-        size_t length = utf8_length(p, (const unsigned char *)text + size);
-        if (length == 0 || *p < 0x20 || *p == 0x7F) {
-            to += snprintf(to, 5, "\\x%02x", *p++);
+    while (start < stop) {
+        uint32_t code = 0;
+        size_t length = utf8_decode(text + start, size - start, &code);
+        if (length == 0 || code < 0x20 || code == 0x7F) {
+            to += snprintf(to, 5, "\\x%02x", (unsigned char)text[start]);
+            length = 1;
         } else {
-            memcpy(to, p, length);
+            memcpy(to, text + start, length);
             to += length;
-            p += length;
         }
+        start += length;
     }
     (void)snprintf(to, 4, "%s", stop < size ? "..." : "");
 }
