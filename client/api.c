@@ -31,22 +31,6 @@ struct client_api {
                                   (reply)),                                            \
      rpc_client_result((api)->rpc, (err)))
 
-struct state_words {
-    const char *code;
-    const char *words;
-    bool terminal;
-};
-
-#define STATE_CODE_PREFIX "status_"
-
-static const struct state_words job_states[] = {
-#define CLIENT_JOB_STATE_ROW(name, code, words, terminal) {code, words, terminal},
-    CLIENT_JOB_STATES(CLIENT_JOB_STATE_ROW)
-#undef CLIENT_JOB_STATE_ROW
-};
-
-#define JOB_STATE_COUNT (sizeof(job_states) / sizeof(job_states[0]))
-
 // The wire's numbers are the enums' own.
 _Static_assert((int)CLIENT_JOB_ENQUEUING ==
                    (int)CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING,
@@ -57,69 +41,6 @@ _Static_assert((int)CLIENT_JOB_UNEXPECTED_ERROR ==
 _Static_assert((int)CLIENT_BATCH_FAILED ==
                    (int)CORTEX__V1__BATCH_STATE__BATCH_STATE_FAILED,
                "batch states end alike");
-
-static const char *const batch_states[] = {
-    [CLIENT_BATCH_ANY] = "any",
-    [CLIENT_BATCH_QUEUED] = "queued",
-    [CLIENT_BATCH_IN_HAND] = "in_hand",
-    [CLIENT_BATCH_SUCCEEDED] = "succeeded",
-    [CLIENT_BATCH_FAILED] = "failed",
-};
-
-#define BATCH_STATE_COUNT (sizeof(batch_states) / sizeof(batch_states[0]))
-
-static const struct state_words *words_of(enum client_job_state state)
-{
-    unsigned row = (unsigned)state;
-
-    return &job_states[row < JOB_STATE_COUNT ? row : CLIENT_JOB_UNKNOWN];
-}
-
-const char *client_job_state_code(enum client_job_state state)
-{
-    return words_of(state)->code;
-}
-
-const char *client_job_state_words(enum client_job_state state)
-{
-    return words_of(state)->words;
-}
-
-bool client_job_state_terminal(enum client_job_state state)
-{
-    return words_of(state)->terminal;
-}
-
-bool client_job_state_parse(const char *text, enum client_job_state *out)
-{
-    for (size_t i = 0; i < JOB_STATE_COUNT; i++) {
-        const char *code = job_states[i].code;
-        if (strcmp(text, code) == 0 || strcmp(text, job_states[i].words) == 0 ||
-            strcmp(text, code + strlen(STATE_CODE_PREFIX)) == 0) {
-            *out = (enum client_job_state)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *client_batch_state_name(enum client_batch_state state)
-{
-    unsigned row = (unsigned)state;
-
-    return batch_states[row < BATCH_STATE_COUNT ? row : CLIENT_BATCH_ANY];
-}
-
-bool client_batch_state_parse(const char *text, enum client_batch_state *out)
-{
-    for (size_t i = CLIENT_BATCH_QUEUED; i < BATCH_STATE_COUNT; i++) {
-        if (strcmp(text, batch_states[i]) == 0) {
-            *out = (enum client_batch_state)i;
-            return true;
-        }
-    }
-    return false;
-}
 
 int client_api_create(const char *url, struct client_api **out_api, struct error *err)
 {
@@ -183,8 +104,8 @@ static void take_job(struct client_job *out, const Cortex__V1__Job *job)
         .api_id = memory_strdup(job->api_id),
         .spec_id = memory_strdup(job->spec_id),
         .predictor_id = memory_strdup(job->predictor_id),
-        .state =
-            state < JOB_STATE_COUNT ? (enum client_job_state)state : CLIENT_JOB_UNKNOWN,
+        .state = state <= CLIENT_JOB_UNEXPECTED_ERROR ? (enum client_job_state)state
+                                                      : CLIENT_JOB_UNKNOWN,
         .workers = job->workers,
         .timeout_s = job->timeout_s,
         .max_attempts = job->max_attempts,
@@ -642,8 +563,8 @@ static void take_batch(struct client_batch *out, const Cortex__V1__Batch *batch)
 
     *out = (struct client_batch){
         .index = batch->index,
-        .state = state < BATCH_STATE_COUNT ? (enum client_batch_state)state
-                                           : CLIENT_BATCH_ANY,
+        .state = state <= CLIENT_BATCH_FAILED ? (enum client_batch_state)state
+                                              : CLIENT_BATCH_ANY,
         .attempts = batch->attempts,
         .worker = memory_strdup(batch->worker),
         .start_ns = batch->start_ns,
