@@ -127,7 +127,7 @@ def third_party_row(header):
 SYSTEM_HEADER = re.compile(  # glibc's and the kernel's own headers
     r"^(std\w+|assert|byteswap|complex|ctype|dirent|dlfcn|endian|err|errno|error|execinfo"
     r"|fcntl|fenv|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|langinfo|libgen|limits"
-    r"|link|locale|malloc|math|mntent|netdb|poll|pthread|pty|pwd|regex|sched|semaphore"
+    r"|link|locale|malloc|math|mntent|netdb|poll|pthread|pty|pwd|regex|sched|[a-z]*mmintrin|semaphore"
     r"|setjmp|signal|spawn|string|strings|sysexits|syslog|termios|tgmath|threads|time"
     r"|uchar|ucontext|unistd|utime|wchar|wctype|wordexp"
     r"|(arpa|asm|linux|net|netinet|netpacket|sys|sanitizer)/.+)\.h$"
