@@ -66,6 +66,9 @@ void job_destroy(struct job *job)
     job_record_fini(&job->record);
     api_version_unref(job->version);
     batch_book_fini(&job->book);
+    for (size_t i = 0; i < job->segment_count; i++) {
+        free(job->segments[i].source_key);
+    }
     free(job->segments);
     free(job);
 }
@@ -121,7 +124,7 @@ uint32_t job_demand(const struct job *job)
 
 bool job_add_segment(struct job *job, const struct segment *segment)
 {
-    if (segment->payload.first_index != job->book.total) {
+    if (segment->first_index != job->book.total) {
         return false;
     }
     if (job->segment_count == job->segment_capacity) {
@@ -129,8 +132,9 @@ bool job_add_segment(struct job *job, const struct segment *segment)
         job->segments = memory_realloc(job->segments,
                                        job->segment_capacity * sizeof(*job->segments));
     }
-    job->segments[job->segment_count++] = *segment;
-    job->book.total += segment->payload.count;
+    job->segments[job->segment_count] = *segment;
+    job->segments[job->segment_count++].source_key = memory_strdup(segment->source_key);
+    job->book.total += segment->count;
     job->record.total = job->book.total;
     return true;
 }
@@ -142,7 +146,7 @@ const struct segment *job_segment_of(const struct job *job, uint64_t index)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct payload_segment *at = &job->segments[middle].payload;
+        const struct segment *at = &job->segments[middle];
         if (index < at->first_index) {
             high = middle;
         } else if (index >= at->first_index + at->count) {
