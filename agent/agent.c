@@ -500,10 +500,10 @@ static void take_grant(struct agent *agent,
         }
         payloads += grant->sizes[i];
     }
-    if (worker->wish == AGENT_WISH_STOP) {
-        hand_drop_held(&worker->hand);
-    } else if (agent_worker_state_final(worker->state)) {
+    if (agent_worker_state_final(worker->state)) {
         hand_give_back(&worker->hand, false, NULL, now_ms);
+    } else if (worker->wish == AGENT_WISH_STOP) {
+        hand_drop_held(&worker->hand);
     }
 }
 

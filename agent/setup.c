@@ -211,23 +211,27 @@ static int install(struct setup *setup, struct error *err)
                               .output_fd = setup->options.output_fd,
                               .quiet_fd = -1,
                               .cancel_fd = setup->cancel_fd};
+    char *python = process_find(setup->options.python, setup->result.env);
     int result;
 
     if (quiet(&setup->result.job)) {
         command.quiet_fd = open(hidden, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     }
     result = run_dependencies(&command, err);
+    if (result == 0 && python == NULL) {
+        result = error_set(err,
+                           ERROR_FAILED_PRECONDITION,
+                           "%s: no such interpreter",
+                           setup->options.python);
+    }
     if (result == 0) {
-        result = python_env_make(&command,
-                                 envs,
-                                 setup->options.python,
-                                 setup->result.job.project_id,
-                                 &setup->python,
-                                 err);
+        result = python_env_make(
+            &command, envs, python, setup->result.job.project_id, &setup->python, err);
     }
     if (command.quiet_fd >= 0) {
         (void)close(command.quiet_fd);
     }
+    free(python);
     free(hidden);
     free(envs);
     return result;
