@@ -38,29 +38,29 @@ struct watch {
 struct member {
     uint64_t worker_id;
     uint64_t job_id;
-    enum phase phase;
     struct setup *setup; /* SETTING_UP */
     struct process process;
     struct watch channel_watch;
     struct watch log_watch;
     struct watch end_watch;
-    int log_fd;
     struct shipper log;
-    bool sending;      /* its chunk is in the log call under way */
     struct buffer out; /* frames to the runner */
     size_t out_at;
     struct buffer in; /* frames from it */
     uint64_t results; /* batches whose RESULT has come */
-    bool hung_up;     /* nothing more comes from it */
     char *dest;       /* dest_s3_dir, "" for none */
-    bool left;        /* it said so */
-    bool stopped;     /* we killed it */
     int64_t kill_ms;  /* when its patience ends; 0: never */
     uint64_t gpus;    /* a bit per device it has */
-    enum agent_worker_failure failure;
-    char *why; /* it failed, one line */
-    bool executing;
+    char *why;        /* it failed, one line */
     struct member *next;
+    enum phase phase;
+    enum agent_worker_failure failure;
+    int log_fd;
+    bool sending;   /* its chunk is in the log call under way */
+    bool hung_up;   /* nothing more comes from it */
+    bool left;      /* it said so */
+    bool stopped;   /* we killed it */
+    bool executing; /* it died in predict */
 };
 
 struct crew {

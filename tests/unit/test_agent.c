@@ -405,6 +405,29 @@ static void only_the_batch_in_predict_is_suspect_when_a_worker_dies(void **state
     agent_destroy(agent);
 }
 
+static void a_workers_end_is_told_after_what_became_of_its_batches(void **state)
+{
+    struct agent *agent = running_agent(1);
+    struct agent_sync_request request;
+    struct agent_work_request work;
+
+    (void)state;
+    agent_worker_ended(agent, 1, AGENT_FAILURE_DIED, "killed", true, 5);
+    assert_int_equal(next_call(agent, 5), AGENT_CALL_WORK);
+    agent_work_build(agent, 5, &work);
+    agent_sync_build(agent, 0, &request);
+    assert_int_equal(request.workers[0].state, AGENT_WORKER_RUNNING);
+    agent_sync_request_fini(&request);
+    grant(agent, 0, 0, 0, 6);
+    assert_int_equal(next_call(agent, 6), AGENT_CALL_SYNC);
+    agent_sync_build(agent, 0, &request);
+    assert_int_equal(request.workers[0].state, AGENT_WORKER_FAILED);
+    assert_string_equal(request.workers[0].error, "killed");
+    agent_sync_request_fini(&request);
+    agent_work_request_fini(&work);
+    agent_destroy(agent);
+}
+
 static void a_worker_that_dies_between_batches_makes_none_suspect(void **state)
 {
     struct agent *agent = running_agent(2);
@@ -525,6 +548,8 @@ static void a_draining_agent_gives_back_and_takes_nothing(void **state)
     assert_int_equal(work.asks_count, 0);
     agent_work_request_fini(&work);
     grant(agent, 0, 0, 0, 3);
+    assert_false(agent_finished(agent)); // its end is not told yet
+    sync_one(agent, 0, 0, false);
     assert_true(agent_finished(agent));
     agent_destroy(agent);
 }
@@ -608,6 +633,7 @@ int main(void)
         cmocka_unit_test(the_last_result_waits_for_the_log_before_it),
         cmocka_unit_test(a_batch_counts_only_when_its_result_is_stored),
         cmocka_unit_test(only_the_batch_in_predict_is_suspect_when_a_worker_dies),
+        cmocka_unit_test(a_workers_end_is_told_after_what_became_of_its_batches),
         cmocka_unit_test(a_worker_that_dies_between_batches_makes_none_suspect),
         cmocka_unit_test(a_stopped_worker_drops_what_it_holds),
         cmocka_unit_test(completion_waits_for_the_last_batch_and_runs_once),
