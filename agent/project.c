@@ -248,6 +248,11 @@ unpack_entry(struct unpacking *u, struct archive_entry *entry, struct error *err
     }
     path = memory_strdup(archive_entry_pathname(entry));
     tame_entry(u, entry);
+    if (archive_entry_filetype(entry) == AE_IFREG &&
+        fs_exists(archive_entry_pathname(entry))) {
+        (void)refuse(err, path, "comes twice");
+        goto out;
+    }
     if (archive_write_header(u->out, entry) != ARCHIVE_OK) {
         const char *why = archive_error_string(u->out);
 
