@@ -132,14 +132,12 @@ static ssize_t stream_read(void *arg, uint64_t offset, char *out, size_t size_ma
 
     (void)offset;
     pthread_mutex_lock(&stream->lock);
-    if (stream->unwanted) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (stream->piece.size > 0) {
+    if (stream->piece.size > 0 && !stream->unwanted) {
         result = take_piece(stream, out, size_max);
+    } else if (stream->unwanted || stream->next == STREAM_BREAK) {
+        result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (stream->next == STREAM_END) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
-    } else if (stream->next == STREAM_BREAK) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else {
         ask = !stream->asked;
         stream->asked = true;
