@@ -11,6 +11,9 @@ struct worker {
     uint64_t id;
     uint64_t job_id;
     enum agent_worker_state state;
+    /* What the state becomes once every batch in hand is told: 0 while it lives. So the
+     * master hears what became of a worker's batches before it hears of its end. */
+    enum agent_worker_state end;
     enum agent_wish wish; /* the master's, or the agent's own when it drains */
     enum agent_wish told; /* what the effects were last called for */
     bool closes_job;
@@ -72,6 +75,19 @@ move_worker(struct agent *agent, struct worker *worker, enum agent_worker_state 
 {
     agent_worker_state_move(&worker->state, state);
     agent->changes++;
+}
+
+static bool over(const struct worker *worker)
+{
+    return worker->end != 0;
+}
+
+static void settle(struct agent *agent, struct worker *worker)
+{
+    if (over(worker) && worker->hand.count == 0 &&
+        !agent_worker_state_final(worker->state)) {
+        move_worker(agent, worker, worker->end);
+    }
 }
 
 struct agent *agent_create(const struct agent_capacity *capacity,
@@ -142,7 +158,7 @@ static void tell_complete(struct agent *agent, struct worker *worker)
 /* Brings a worker nearer to what is wished of it. Repeats do nothing. */
 static void follow_wish(struct agent *agent, struct worker *worker)
 {
-    if (agent_worker_state_final(worker->state)) {
+    if (over(worker)) {
         return;
     }
     switch (worker->wish) {
@@ -215,7 +231,7 @@ static void drop_undesired(struct agent *agent)
             free_worker(worker);
             continue;
         }
-        if (!worker->desired) {
+        if (!worker->desired && !over(worker)) {
             worker->wish = AGENT_WISH_STOP;
             follow_wish(agent, worker);
         }
@@ -345,6 +361,7 @@ void agent_sync_apply(struct agent *agent,
 
 void agent_sync_failed(struct agent *agent)
 {
+    agent->changes++; // whatever it told was not heard
     agent->desired_version = 0;
 }
 
@@ -361,7 +378,8 @@ static uint32_t asks_for(const struct agent *agent,
                          int64_t *out_wake_ms)
 {
     if (agent->draining || !worker->ready || worker->state != AGENT_WORKER_RUNNING ||
-        worker->wish != AGENT_WISH_RUN || worker->told != AGENT_WISH_RUN) {
+        over(worker) || worker->wish != AGENT_WISH_RUN ||
+        worker->told != AGENT_WISH_RUN) {
         return 0;
     }
     return hand_wanted(&worker->hand, now_ms, out_wake_ms);
@@ -469,7 +487,8 @@ void agent_work_request_fini(struct agent_work_request *request)
 /* Whether batches that come for the worker may still be run by it. */
 static bool takes_batches(const struct worker *worker)
 {
-    return worker->state == AGENT_WORKER_RUNNING && worker->told == AGENT_WISH_RUN;
+    return worker->state == AGENT_WORKER_RUNNING && !over(worker) &&
+           worker->told == AGENT_WISH_RUN;
 }
 
 static void take_grant(struct agent *agent,
@@ -499,10 +518,10 @@ static void take_grant(struct agent *agent,
         }
         payloads += grant->sizes[i];
     }
-    if (worker->wish == AGENT_WISH_STOP) {
-        hand_drop_held(&worker->hand);
-    } else if (agent_worker_state_final(worker->state)) {
+    if (over(worker)) {
         hand_give_back(&worker->hand, false, NULL, now_ms);
+    } else if (worker->wish == AGENT_WISH_STOP) {
+        hand_drop_held(&worker->hand);
     }
 }
 
@@ -529,6 +548,7 @@ void agent_work_apply(struct agent *agent,
     agent->work_number = reply->work_number;
     for (size_t i = 0; i < agent->workers_count; i++) {
         follow_wish(agent, agent->workers[i]);
+        settle(agent, agent->workers[i]);
     }
 }
 
@@ -549,7 +569,7 @@ void agent_worker_ready(struct agent *agent,
     struct worker *worker = find_worker(agent, worker_id);
 
     (void)now_ms;
-    if (worker == NULL || worker->state != AGENT_WORKER_INITIALIZING) {
+    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_INITIALIZING) {
         return;
     }
     worker->has_on_job_complete = has_on_job_complete;
@@ -564,7 +584,7 @@ void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now
     struct worker *worker = find_worker(agent, worker_id);
 
     (void)now_ms;
-    if (worker == NULL || worker->state != AGENT_WORKER_COMPLETING) {
+    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_COMPLETING) {
         return;
     }
     move_worker(agent, worker, AGENT_WORKER_COMPLETED);
@@ -580,7 +600,7 @@ void agent_worker_ended(struct agent *agent,
 {
     struct worker *worker = find_worker(agent, worker_id);
 
-    if (worker == NULL || agent_worker_state_final(worker->state)) {
+    if (worker == NULL || over(worker)) {
         return;
     }
     if (worker->told == AGENT_WISH_STOP) { // its end was our doing, whatever it says
@@ -595,10 +615,9 @@ void agent_worker_ended(struct agent *agent,
     if (failure != AGENT_FAILURE_NONE) {
         worker->error = memory_strdup(error == NULL ? "" : error);
     }
-    move_worker(agent,
-                worker,
-                failure == AGENT_FAILURE_NONE ? AGENT_WORKER_EXITED
-                                              : AGENT_WORKER_FAILED);
+    worker->end =
+        failure == AGENT_FAILURE_NONE ? AGENT_WORKER_EXITED : AGENT_WORKER_FAILED;
+    settle(agent, worker);
 }
 
 bool agent_batch_current(struct agent *agent,
@@ -685,7 +704,7 @@ void agent_stop(struct agent *agent)
 {
     agent_drain(agent);
     for (size_t i = 0; i < agent->workers_count; i++) {
-        if (!agent_worker_state_final(agent->workers[i]->state)) {
+        if (!over(agent->workers[i])) {
             tell_stop(agent, agent->workers[i]);
         }
     }

@@ -220,8 +220,9 @@ void agent_worker_ready(struct agent *agent,
                         int64_t now_ms);
 void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now_ms);
 
-/* The worker is no more and its log is shipped. failure NONE: it left in good order.
- * executing: a batch was in predict. error may be NULL. */
+/* The worker is no more and its log is shipped. The master is told so once it knows
+ * what became of every batch the worker had in hand. failure NONE: it left in good
+ * order. executing: a batch was in predict. error may be NULL. */
 void agent_worker_ended(struct agent *agent,
                         uint64_t worker_id,
                         enum agent_worker_failure failure,

@@ -87,8 +87,7 @@ static void child_run(const struct child *child)
     _exit(127);
 }
 
-/* argv[0] with its folder, found in PATH. NULL if there is none. */
-static char *find_program(const char *name, char *const *envp)
+char *process_find(const char *name, char *const *envp)
 {
     const char *path = "/usr/local/bin:/usr/bin:/bin";
 
@@ -198,7 +197,7 @@ int process_start(const struct process_options *options,
     struct process process = {.pidfd = -1, .channel_fd = -1};
     struct child child = {
         .options = options, .null_fd = -1, .channel_fd = -1, .page_fd = -1};
-    char *path = find_program(options->argv[0], options->envp);
+    char *path = process_find(options->argv[0], options->envp);
     int result = -1;
 
     if (path == NULL) {

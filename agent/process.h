@@ -27,13 +27,16 @@ struct process {
 };
 
 struct process_options {
-    const char *const
-        *argv; /* argv[0] is looked up in the PATH of envp if it has no slash */
+    const char *const *argv; /* argv[0] is looked up by process_find */
     char *const *envp;
     const char *folder; /* its working directory */
     int output_fd;      /* standard output and error; stays the caller's */
     bool with_channel;
 };
+
+/* The path of a program, looked up in the PATH of envp if its name has no slash. NULL
+ * if there is none; the caller frees. */
+char *process_find(const char *name, char *const *envp);
 
 /* Blocks until the child has executed its program, some milliseconds. On failure
  * nothing is left. */

@@ -157,8 +157,9 @@ static void unpack_sync(const Cortex__V1__SyncReply *from, struct agent_sync_rep
                       .gpus = worker->gpus},
             .closes_job = worker->closes_job};
     }
-    memcpy(out->ready_jobs, from->ready_jobs, from->n_ready_jobs * sizeof(uint64_t));
-    out->ready_jobs_count = from->n_ready_jobs;
+    for (size_t i = 0; i < from->n_ready_jobs; i++) {
+        out->ready_jobs[out->ready_jobs_count++] = from->ready_jobs[i];
+    }
 }
 
 static void run_sync(struct conversation *conversation)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shipper.h"
+#include "common/utf8.h"
 
 #define RUNNER_MARK 0x1e
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
@@ -16,36 +17,7 @@ void shipper_fini(struct shipper *shipper)
     memset(shipper, 0, sizeof(*shipper));
 }
 
-/* Bytes of the valid UTF-8 sequence of two or more bytes at text, or 0. Source: Unicode
- * 15, table 3-7. */
-static size_t utf8_size(const unsigned char *text, size_t left)
-{
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
-    size_t size = 0;
-
-    if (text[0] >= 0xC2 && text[0] <= 0xDF) {
-        size = 2;
-    } else if (text[0] >= 0xE0 && text[0] <= 0xEF) {
-        size = 3;
-        low = text[0] == 0xE0 ? 0xA0 : low;
-        high = text[0] == 0xED ? 0x9F : high;
-    } else if (text[0] >= 0xF0 && text[0] <= 0xF4) {
-        size = 4;
-        low = text[0] == 0xF0 ? 0x90 : low;
-        high = text[0] == 0xF4 ? 0x8F : high;
-    }
-    if (size == 0 || size > left || text[1] < low || text[1] > high) {
-        return 0;
-    }
-    for (size_t i = 2; i < size; i++) {
-        if ((text[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    return size;
-}
-
+/* An ASCII character that a log may hold. */
 static bool plain(unsigned char c)
 {
     return (c >= 0x20 && c < 0x7F) || c == '\t' || c == 0x1B;
@@ -59,7 +31,13 @@ static void add_clean(struct buffer *out, const struct buffer *line)
     size_t at = 0;
 
     while (at < line->size) {
-        size_t size = plain(text[at]) ? 1 : utf8_size(text + at, line->size - at);
+        uint32_t code = text[at];
+        size_t size =
+            plain(text[at]) ? 1 : utf8_decode(line->data + at, line->size - at, &code);
+
+        if (size == 1 && !plain(text[at])) {
+            size = 0; // a control character
+        }
 
         if (size > 0) {
             at += size;

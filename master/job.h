@@ -85,15 +85,13 @@ struct job {
     size_t segment_count;
     size_t segment_capacity;
     int64_t deadline_ms;    /* monotonic, of the timeout; INT64_MAX: none */
-    int64_t retry_ms;       /* when to look for ready batches again; see tick */
     int64_t short_since_ms; /* since when fewer workers run than wanted; 0: no */
     uint32_t short_workers; /* how many are missing */
     uint32_t deaths_in_row;
     uint32_t workers_exited;
     uint32_t workers_failed;
-    uint32_t agents_awaited; /* after a restart: agents that may hold its batches */
-    uint64_t first_worker;   /* of the job's life, for "the first that said so"; 0 */
-    bool callback_known;     /* a worker has said whether there is one */
+    uint32_t workers_awaited; /* after a restart: not heard of yet, may hold batches */
+    bool callback_known;      /* a worker has said whether there is one */
     bool callback_exists;
 };
 

@@ -14,28 +14,21 @@
 
 #define BACKLOG 512 /* connections the kernel holds until they are accepted */
 
-// Splits "HOST:PORT", without the brackets of an IPv6 address.
-static int
-split(const char *place, char **out_host, const char **out_port, struct error *err)
+// Splits "HOST:PORT", without the brackets of an IPv6 address. The caller frees the
+// host; NULL if it is not that.
+static char *split(const char *place, const char **out_port)
 {
     const char *colon = strrchr(place, ':');
     size_t size = colon ? (size_t)(colon - place) : 0;
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
 
-    if (size == 0 || !colon[1] ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1) || strlen(colon + 1) > 5) {
-        return error_set(err,
-                         ERROR_INVALID_ARGUMENT,
-                         "--listen: got \"%s\", expected HOST:PORT such as "
-                         "127.0.0.1:8888",
-                         place);
-    }
-    if (place[0] == '[' && place[size - 1] == ']') {
-        *out_host = memory_strndup(place + 1, size - 2);
-    } else {
-        *out_host = memory_strndup(place, size);
+    if (size == 0 || digits == 0 || digits > 5 || colon[1 + digits]) {
+        return NULL;
     }
     *out_port = colon + 1;
-    return 0;
+    return place[0] == '[' && place[size - 1] == ']'
+               ? memory_strndup(place + 1, size - 2)
+               : memory_strndup(place, size);
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -92,12 +85,16 @@ int listen_open(
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    char *host = NULL;
-    const char *port;
+    const char *port = NULL;
+    char *host = split(place, &port);
     int result = -1;
 
-    if (split(place, &host, &port, err) != 0) {
-        return -1;
+    if (!host) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "--listen: got \"%s\", expected HOST:PORT such as "
+                         "127.0.0.1:8888",
+                         place);
     }
     int failed = getaddrinfo(host, port, &hints, &found);
     if (failed) {

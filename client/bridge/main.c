@@ -27,7 +27,12 @@ static void prepare_process(void)
 {
     struct sigaction action = {.sa_handler = stop_asked_by_signal};
     struct rlimit files;
+    sigset_t stops;
 
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stops, NULL); // but while the server waits
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -2,10 +2,12 @@
 /* server.c - how HTTP requests come in and replies go out */
 #include "client/bridge/server.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -45,6 +47,7 @@ struct exchange {
 
 struct server {
     struct MHD_Daemon *daemon;
+    int wake_fd; // eventfd: a connection was resumed
     struct bridge *bridge;
     struct peers peers;
     size_t bodies_size;
@@ -198,7 +201,8 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     struct reply *reply = &exchange->request.reply;
 
     if (reply->stream) {
-        return stream_response(reply->stream, exchange->connection);
+        return stream_response(
+            reply->stream, exchange->connection, exchange->server->wake_fd);
     }
     // The exchange, and with it the body, outlives the response's use of it.
     return MHD_create_response_from_buffer(
@@ -326,10 +330,12 @@ body_piece(struct exchange *exchange, const char *data, size_t size)
 static void exchange_answer(struct pool_work *work, struct client_api *api)
 {
     struct exchange *exchange = (struct exchange *)work; // its first member
+    int wake_fd = exchange->server->wake_fd;
 
     routes_answer(
         exchange->server->bridge, api, &exchange->request, exchange->deadline_ms);
-    MHD_resume_connection(exchange->connection);
+    MHD_resume_connection(exchange->connection); // exchange may be gone from here on
+    (void)eventfd_write(wake_fd, 1);
 }
 
 // All of the request is there, and whoever needs the master waits for it.
@@ -387,6 +393,40 @@ static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
+static struct MHD_Daemon *start_daemon(struct server *server,
+                                       const struct server_options *options)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
+                            0,
+                            NULL,
+                            NULL,
+                            request_handle,
+                            server,
+                            MHD_OPTION_LISTEN_SOCKET,
+                            options->listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)SERVER_CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HEADERS_SIZE_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)(options->idle_ms / 1000 + 1),
+                            MHD_OPTION_STRICT_FOR_CLIENT,
+                            1,
+                            MHD_OPTION_UNESCAPE_CALLBACK,
+                            leave_escaped,
+                            NULL,
+                            MHD_OPTION_URI_LOG_CALLBACK,
+                            request_begin,
+                            server,
+                            MHD_OPTION_NOTIFY_COMPLETED,
+                            request_end,
+                            server,
+                            MHD_OPTION_NOTIFY_CONNECTION,
+                            connection_notify,
+                            server,
+                            MHD_OPTION_END);
+}
+
 int server_create(const struct server_options *options,
                   struct bridge *bridge,
                   struct server **out_server,
@@ -395,50 +435,47 @@ int server_create(const struct server_options *options,
     struct server *server = memory_zalloc(sizeof(*server));
 
     server->bridge = bridge;
+    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->peers.header_ms = options->header_ms;
     server->peers.body_ms = options->body_ms;
     server->peers.idle_ms = options->idle_ms;
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
-                                      0,
-                                      NULL,
-                                      NULL,
-                                      request_handle,
-                                      server,
-                                      MHD_OPTION_LISTEN_SOCKET,
-                                      options->listen_fd,
-                                      MHD_OPTION_CONNECTION_LIMIT,
-                                      (unsigned)SERVER_CONNECTIONS_MAX,
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                      (size_t)HEADERS_SIZE_MAX,
-                                      MHD_OPTION_CONNECTION_TIMEOUT,
-                                      (unsigned)(options->idle_ms / 1000 + 1),
-                                      MHD_OPTION_STRICT_FOR_CLIENT,
-                                      1,
-                                      MHD_OPTION_UNESCAPE_CALLBACK,
-                                      leave_escaped,
-                                      NULL,
-                                      MHD_OPTION_URI_LOG_CALLBACK,
-                                      request_begin,
-                                      server,
-                                      MHD_OPTION_NOTIFY_COMPLETED,
-                                      request_end,
-                                      server,
-                                      MHD_OPTION_NOTIFY_CONNECTION,
-                                      connection_notify,
-                                      server,
-                                      MHD_OPTION_END);
-    if (!server->daemon) {
-        free(server);
-        (void)close(options->listen_fd);
+    server->daemon = start_daemon(server, options);
+    if (server->wake_fd < 0 || !server->daemon) {
+        // What the daemon holds is freed by the process's end, which is next.
         return error_set(err, ERROR_INTERNAL, "libmicrohttpd cannot start");
     }
     *out_server = server;
     return 0;
 }
 
+// Waits for what there is to do, a signal or the next tick. Signals are blocked but
+// here, so none comes just before the wait and is seen only after it.
+static void wait_for_work(struct server *server)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd fds[] = {{.fd = info->epoll_fd, .events = POLLIN},
+                           {.fd = server->wake_fd, .events = POLLIN}};
+    MHD_UNSIGNED_LONG_LONG wait_ms = TICK_MS;
+    struct timespec wait;
+    sigset_t none;
+    eventfd_t count;
+
+    if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES || wait_ms > TICK_MS) {
+        wait_ms = TICK_MS;
+    }
+    wait.tv_sec = (time_t)(wait_ms / 1000);
+    wait.tv_nsec = (long)(wait_ms % 1000 * 1000000);
+    sigemptyset(&none);
+    if (ppoll(fds, 2, &wait, &none) > 0 && fds[1].revents) {
+        (void)eventfd_read(server->wake_fd, &count);
+    }
+}
+
 static void serve_for_a_tick(struct server *server)
 {
-    (void)MHD_run_wait(server->daemon, TICK_MS);
+    wait_for_work(server);
+    (void)MHD_run_wait(server->daemon, 0);
     int64_t now_ms = clock_monotonic_ms();
     if (now_ms - server->swept_ms >= TICK_MS) {
         peers_sweep(&server->peers, now_ms);

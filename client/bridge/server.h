@@ -20,10 +20,11 @@
 #define SERVER_CONNECTIONS_MAX 1000
 #define SERVER_BODY_SIZE_MAX   ((10u << 20) + (64u << 10)) /* 10 MiB, and a margin */
 /* so that a little too much is the master's to say */
-#define SERVER_BODIES_SIZE_MAX  (256u << 20) /* of all requests at a time */
-#define SERVER_DISCARD_SIZE_MAX (64u << 20)  /* read on, so that a client sees its 413 \
-                                              */
-#define SERVER_KEY_SIZE_MAX     255          /* bytes of an Idempotency-Key */
+#define SERVER_BODIES_SIZE_MAX (256u << 20) /* of all requests at a time */
+#define SERVER_DISCARD_SIZE_MAX                                                        \
+    (64u << 20)                     /* read on, so that a client sees its 413          \
+                                     */
+#define SERVER_KEY_SIZE_MAX     255 /* bytes of an Idempotency-Key */
 #define SERVER_DRAIN_TIMEOUT_MS 10000
 
 struct server;
@@ -41,9 +42,9 @@ int server_create(const struct server_options *options,
                   struct server **out_server,
                   struct error *err);
 
-/* Serves until *stop is set by a signal's handler; then accepts nothing more, breaks
- * the streams, answers what is in flight (at most SERVER_DRAIN_TIMEOUT_MS) and
- * returns. */
+/* Serves until *stop is set by the handler of a signal that is blocked otherwise; then
+ * accepts nothing more, breaks the streams, answers what is in flight (at most
+ * SERVER_DRAIN_TIMEOUT_MS) and returns. */
 void server_run(struct server *server, const volatile sig_atomic_t *stop);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "common/buffer.h"
 
@@ -17,6 +18,7 @@ struct stream {
     const struct stream_source *source;
     void *arg;
     struct MHD_Connection *connection;
+    int wake_fd;
     struct buffer piece;
     size_t sent; /* bytes of the piece that MHD has taken */
     enum stream_next next;
@@ -66,6 +68,7 @@ static void resume(struct stream *stream)
     if (stream->suspended) {
         stream->suspended = false;
         MHD_resume_connection(stream->connection);
+        (void)eventfd_write(stream->wake_fd, 1); // cannot fill up
     }
 }
 
@@ -129,14 +132,12 @@ static ssize_t stream_read(void *arg, uint64_t offset, char *out, size_t size_ma
 
     (void)offset;
     pthread_mutex_lock(&stream->lock);
-    if (stream->unwanted) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (stream->piece.size > 0) {
+    if (stream->piece.size > 0 && !stream->unwanted) {
         result = take_piece(stream, out, size_max);
+    } else if (stream->unwanted || stream->next == STREAM_BREAK) {
+        result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (stream->next == STREAM_END) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
-    } else if (stream->next == STREAM_BREAK) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else {
         ask = !stream->asked;
         stream->asked = true;
@@ -161,10 +162,11 @@ static void stream_read_done(void *arg)
     stream_unref(stream);
 }
 
-struct MHD_Response *stream_response(struct stream *stream,
-                                     struct MHD_Connection *connection)
+struct MHD_Response *
+stream_response(struct stream *stream, struct MHD_Connection *connection, int wake_fd)
 {
     stream->connection = connection;
+    stream->wake_fd = wake_fd;
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, BLOCK_SIZE, stream_read, stream, stream_read_done);
     if (response) {

@@ -46,9 +46,10 @@ void stream_put(struct stream *stream,
 bool stream_wanted(struct stream *stream);
 
 /* On the server's thread: the response that reads it, which holds a reference of its
- * own until MHD destroys it. */
-struct MHD_Response *stream_response(struct stream *stream,
-                                     struct MHD_Connection *connection);
+ * own until MHD destroys it. wake_fd is an eventfd that is written to when the
+ * connection was resumed. */
+struct MHD_Response *
+stream_response(struct stream *stream, struct MHD_Connection *connection, int wake_fd);
 
 /* The client has hung up, or the server leaves: ends it broken, now. Server's thread.
  */
