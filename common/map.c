@@ -85,7 +85,10 @@ void *map_remove(struct map *map, uint64_t key)
     return value;
 }
 
-bool map_next(const struct map *map, size_t *cursor, uint64_t *out_key, void **out_value)
+bool map_next(const struct map *map,
+              size_t *cursor,
+              uint64_t *out_key,
+              void **out_value)
 {
     for (; *cursor < map->capacity; (*cursor)++) {
         const struct map_slot *slot = &map->slots[*cursor];

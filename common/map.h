@@ -36,6 +36,9 @@ void *map_remove(struct map *map, uint64_t key);
 
 /* Walks the entries in no order: start with *cursor = 0. The map must not change
  * meanwhile. */
-bool map_next(const struct map *map, size_t *cursor, uint64_t *out_key, void **out_value);
+bool map_next(const struct map *map,
+              size_t *cursor,
+              uint64_t *out_key,
+              void **out_value);
 
 #endif

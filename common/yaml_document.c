@@ -625,9 +625,9 @@ write_scalar(const struct yaml_node *node, struct buffer *out, struct error *err
         buffer_add_text(out, "null");
     } else if (yaml_read_bool(node, &truth)) {
         buffer_add_text(out, truth ? "true" : "false");
-    } else if (split_number(node->text, &number)) {
+    } else if (node->text && split_number(node->text, &number)) {
         write_number(&number, out);
-    } else if (based_number(node->text, &base)) {
+    } else if (node->text && based_number(node->text, &base)) {
         buffer_add_format(
             out, "%lld", strtoll(based_number(node->text, &base), NULL, base));
     } else {

@@ -531,7 +531,7 @@ static int read_cpu(const struct yaml_node *node, void *target, struct error *er
 static int read_mem(const struct yaml_node *node, void *target, struct error *err)
 {
     struct draft *draft = target;
-    int64_t bytes;
+    int64_t bytes = 0;
 
     if (read_quantity(node,
                       1,

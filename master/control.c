@@ -42,7 +42,7 @@ static int was_there(struct state *state,
                      bool *out_found,
                      struct error *err)
 {
-    struct job_record record;
+    struct job_record record = {0};
 
     if (store_job_get(state->store, job_id, &record, out_found, err) != 0) {
         return -1;
@@ -59,8 +59,8 @@ int control_stop(struct state *state, const struct request *request, struct erro
     const Cortex__V1__StopJobRequest *said =
         (const Cortex__V1__StopJobRequest *)request->message;
     struct job *job = state_job(state, said->job_id);
-    struct api_version *version;
-    bool found;
+    struct api_version *version = NULL;
+    bool found = false;
 
     if (said->api_name[0] &&
         submit_check_api(state, said->api_name, &version, err) != 0) {

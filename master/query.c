@@ -291,7 +291,7 @@ int query_api(struct state *state, const struct request *request, struct error *
 {
     const Cortex__V1__GetApiRequest *said =
         (const Cortex__V1__GetApiRequest *)request->message;
-    struct api_version *version;
+    struct api_version *version = NULL;
 
     if (submit_check_api(state, said->api_name, &version, err) != 0) {
         return -1;
@@ -370,9 +370,9 @@ static int find_job(const struct state *state,
                     struct job_record *out_record,
                     struct error *err)
 {
-    bool found;
-    struct job_record record;
-    struct api_version *version;
+    bool found = false;
+    struct job_record record = {0};
+    struct api_version *version = NULL;
 
     if (api_name[0] && submit_check_api(state, api_name, &version, err) != 0) {
         return -1;
@@ -395,7 +395,7 @@ int query_job(struct state *state, const struct request *request, struct error *
 {
     const Cortex__V1__GetJobRequest *said =
         (const Cortex__V1__GetJobRequest *)request->message;
-    struct job_record record;
+    struct job_record record = {0};
     struct api_version *version = NULL;
 
     if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
@@ -421,7 +421,7 @@ int query_log(struct state *state, const struct request *request, struct error *
 {
     const Cortex__V1__ReadLogRequest *said =
         (const Cortex__V1__ReadLogRequest *)request->message;
-    struct job_record record;
+    struct job_record record = {0};
 
     if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
@@ -522,7 +522,8 @@ static int list_row(void *arg, const struct batch_row *row, struct error *err)
     }
     Cortex__V1__Batch *batch = describe_batch(listing, row->index, state);
     batch->attempts = row->attempts + (state == BATCH_IN_HAND);
-    set_worker(batch, state == BATCH_IN_HAND ? open->worker_id : row->worker_id);
+    set_worker(batch,
+               open && state == BATCH_IN_HAND ? open->worker_id : row->worker_id);
     batch->start_ns = row->start_ms * 1000000;
     batch->duration_us = row->duration_us;
     message_text(&batch->error, row->error);
@@ -534,7 +535,7 @@ int query_batches(struct state *state, const struct request *request, struct err
 {
     const Cortex__V1__ListBatchesRequest *said =
         (const Cortex__V1__ListBatchesRequest *)request->message;
-    struct job_record record;
+    struct job_record record = {0};
 
     if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
         return -1;

@@ -25,8 +25,10 @@ void roster_fini(struct roster *roster)
 
     while (map_next(&roster->agents, &cursor, &key, &entry)) {
         struct roster_agent *agent = entry;
-        while (agent->workers) {
-            roster_worker_remove(roster, agent->workers);
+        struct roster_worker *next;
+        for (struct roster_worker *worker = agent->workers; worker; worker = next) {
+            next = worker->next;
+            free(worker);
         }
         free(agent->grants);
         free(agent);

@@ -63,9 +63,9 @@ static int look_up_key(struct state *state,
 {
     const struct submit_prepared *prepared = request->prepared;
     char body_hash[65];
-    uint64_t job_id;
-    bool found;
-    struct job_record record;
+    uint64_t job_id = 0;
+    bool found = false;
+    struct job_record record = {0};
 
     if (strlen(said->idempotency_key) > SUBMIT_KEY_SIZE_MAX) {
         return error_set(err,
@@ -139,7 +139,7 @@ static int decide(struct state *state,
                   struct error *err)
 {
     const struct submit_prepared *prepared = request->prepared;
-    struct api_version *version;
+    struct api_version *version = NULL;
 
     if (submit_check_api(state, said->api_name, &version, err) != 0) {
         return -1;
