@@ -134,7 +134,9 @@ static void grant(
 
     for (size_t i = 0; i < count; i++) {
         sizes[i] = 3;
-        memcpy(payloads + 3 * i, "[1]", 3);
+        payloads[3 * i] = '[';
+        payloads[3 * i + 1] = '1';
+        payloads[3 * i + 2] = ']';
     }
     agent_work_apply(agent, &reply, now_ms);
 }

@@ -4,6 +4,7 @@
  * The master here is a small one: one job at a time, on one worker, kept in this
  * process and reached over loopback. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -246,8 +247,7 @@ static void on_work(const Cortex__V1__WorkRequest *request, struct rpc_call *cal
         for (size_t i = 0; i < grant.n_sizes; i++) {
             size_t before = payloads.size;
 
-            buffer_add_format(
-                &payloads, "[%llu]", (unsigned long long)(grant.first_index + i));
+            buffer_add_format(&payloads, "[%" PRIu64 "]", grant.first_index + i);
             sizes[i] = (uint32_t)(payloads.size - before);
         }
         master.attempt += grant.n_sizes;
