@@ -77,6 +77,9 @@ static void child_run(const struct child *child)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     child_oom_score();
+    if (child->options->with_channel) {
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // predictors; installers may sudo
+    }
     if (child_descriptors(child) == 0 && chdir(child->options->folder) == 0) {
         (void)execve(child->path,
                      (char *const *)(uintptr_t)child->options->argv,

@@ -5,8 +5,9 @@
  * standard output and error, and no other descriptor of the agent's. A runner has
  * besides a socket to the agent as descriptor 3 and a shared page as descriptor 4. It
  * dies with the thread that started it (PR_SET_PDEATHSIG is bound to that thread), so
- * it is started by one that outlives it. Memory pressure falls on it before the agent.
- * See also: prctl(2), pidfd_open(2), memfd_create(2). */
+ * it is started by one that outlives it. A runner can gain no privileges by exec.
+ * Memory pressure falls on it before the agent. See also: prctl(2), pidfd_open(2),
+ * memfd_create(2). */
 #ifndef CORTEX_AGENT_PROCESS_H
 #define CORTEX_AGENT_PROCESS_H
 
