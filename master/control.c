@@ -62,8 +62,7 @@ int control_stop(struct state *state, const struct request *request, struct erro
     struct api_version *version = NULL;
     bool found = false;
 
-    if (said->api_name[0] &&
-        submit_check_api(state, said->api_name, &version, err) != 0) {
+    if (said->api_name[0] && !(version = submit_find_api(state, said->api_name, err))) {
         return -1;
     }
     if (!job || job_state_terminal(job->record.state) ||

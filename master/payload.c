@@ -353,11 +353,9 @@ static struct entry *acquire(struct payload_cache *cache,
         entry = insert(cache, url, segment, err);
     }
     if (entry) {
-        // The analyzer does not see that an entry in use is never shrunk away.
-        list_remove(cache, entry); // NOLINT(clang-analyzer-unix.Malloc)
+        list_remove(cache, entry);
         list_add(cache, entry);
         entry->readers++;
-        shrink(cache);
     }
     (void)pthread_mutex_unlock(&cache->lock);
     return entry;

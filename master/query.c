@@ -293,7 +293,7 @@ int query_api(struct state *state, const struct request *request, struct error *
         (const Cortex__V1__GetApiRequest *)request->message;
     struct api_version *version = NULL;
 
-    if (submit_check_api(state, said->api_name, &version, err) != 0) {
+    if (!(version = submit_find_api(state, said->api_name, err))) {
         return -1;
     }
     Cortex__V1__GetApiReply *reply =
@@ -374,7 +374,7 @@ static int find_job(const struct state *state,
     struct job_record record = {0};
     struct api_version *version = NULL;
 
-    if (api_name[0] && submit_check_api(state, api_name, &version, err) != 0) {
+    if (api_name[0] && !(version = submit_find_api(state, api_name, err))) {
         return -1;
     }
     if (store_job_get(state->store, job_id, &record, &found, err) != 0) {

@@ -21,22 +21,19 @@ void submit_prepared_free(struct submit_prepared *prepared)
     }
 }
 
-int submit_check_api(const struct state *state,
-                     const char *name,
-                     struct api_version **out_version,
-                     struct error *err)
+struct api_version *
+submit_find_api(const struct state *state, const char *name, struct error *err)
 {
     struct api_version *version = state_api(state, name);
 
     if (!version) {
-        return error_set_kind(err,
-                              ERROR_NOT_FOUND,
-                              "resources.api_not_deployed",
-                              "%s is not deployed",
-                              name);
+        error_set_kind(err,
+                       ERROR_NOT_FOUND,
+                       "resources.api_not_deployed",
+                       "%s is not deployed",
+                       name);
     }
-    *out_version = version;
-    return 0;
+    return version;
 }
 
 static void reply_with(struct state *state,
@@ -141,7 +138,7 @@ static int decide(struct state *state,
     const struct submit_prepared *prepared = request->prepared;
     struct api_version *version = NULL;
 
-    if (submit_check_api(state, said->api_name, &version, err) != 0) {
+    if (!(version = submit_find_api(state, said->api_name, err))) {
         return -1;
     }
     if (prepared->error.code != ERROR_OK) {

@@ -37,11 +37,9 @@ int submit_handle(struct state *state,
                   const struct request *request,
                   struct error *err);
 
-/* NOT_FOUND resources.api_not_deployed unless there is such an api. */
-int submit_check_api(const struct state *state,
-                     const char *name,
-                     struct api_version **out_version,
-                     struct error *err);
+/* NULL with NOT_FOUND resources.api_not_deployed if there is no such api. Borrowed. */
+struct api_version *
+submit_find_api(const struct state *state, const char *name, struct error *err);
 
 /* The enqueuer has written a segment: its batches exist once this is committed. False
  * in *out_going_on: the job is no longer enqueuing. */
