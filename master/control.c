@@ -59,10 +59,9 @@ int control_stop(struct state *state, const struct request *request, struct erro
     const Cortex__V1__StopJobRequest *said =
         (const Cortex__V1__StopJobRequest *)request->message;
     struct job *job = state_job(state, said->job_id);
-    struct api_version *version = NULL;
     bool found = false;
 
-    if (said->api_name[0] && !(version = submit_find_api(state, said->api_name, err))) {
+    if (said->api_name[0] && !submit_find_api(state, said->api_name, err)) {
         return -1;
     }
     if (!job || job_state_terminal(job->record.state) ||

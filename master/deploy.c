@@ -202,9 +202,8 @@ int deploy_delete(struct state *state, const struct request *request, struct err
 {
     const Cortex__V1__DeleteApiRequest *said =
         (const Cortex__V1__DeleteApiRequest *)request->message;
-    struct api_version *version = NULL;
 
-    if (!(version = submit_find_api(state, said->api_name, err)) ||
+    if (!submit_find_api(state, said->api_name, err) ||
         stop_jobs(state, said->api_name, err) != 0) {
         return -1;
     }

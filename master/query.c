@@ -372,9 +372,8 @@ static int find_job(const struct state *state,
 {
     bool found = false;
     struct job_record record = {0};
-    struct api_version *version = NULL;
 
-    if (api_name[0] && !(version = submit_find_api(state, api_name, err))) {
+    if (api_name[0] && !submit_find_api(state, api_name, err)) {
         return -1;
     }
     if (store_job_get(state->store, job_id, &record, &found, err) != 0) {
