@@ -993,7 +993,6 @@ static bool is_one_ended(const struct job *job)
     return job->ended > 0;
 }
 
-/* The last test: afterwards the agent is gone. */
 static void a_leaving_agent_gives_back_what_it_cannot_finish(void **state)
 {
     const char *files[] = {"predictor.py",
@@ -1024,6 +1023,39 @@ static void a_leaving_agent_gives_back_what_it_cannot_finish(void **state)
     job_end(job);
 }
 
+/* Gone, or dead and not yet collected by whoever collects orphans here. */
+static bool is_dead(pid_t pid)
+{
+    char *path = memory_format("/proc/%d/stat", (int)pid);
+    struct buffer text = BUFFER_INIT;
+    bool dead = fs_read(path, 4096, &text, NULL) != 0 ||
+                strstr(buffer_text(&text), ") Z ") != NULL;
+
+    buffer_fini(&text);
+    free(path);
+    return dead;
+}
+
+static void workers_die_with_their_agent(void **state)
+{
+    struct job *job = job_begin(sleeper, "", "info", 1);
+    int64_t end_ms = clock_monotonic_ms() + WAIT_MS;
+
+    (void)state;
+    wait_until(job, is_running);
+    assert_false(is_dead((pid_t)job->pid));
+    (void)stop_agent(SIGKILL);
+    while (!is_dead((pid_t)job->pid) && clock_monotonic_ms() < end_ms) {
+        (void)usleep(2000);
+    }
+    assert_true(is_dead((pid_t)job->pid));
+    pthread_mutex_lock(&master.mutex);
+    wish(job, 0, false);
+    pthread_mutex_unlock(&master.mutex);
+    start_agent();
+    job_end(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1046,6 +1078,7 @@ int main(void)
         cmocka_unit_test(a_stop_ends_an_installation),
         cmocka_unit_test(a_master_that_forgot_the_agent_is_told_all_again),
         cmocka_unit_test(a_leaving_agent_gives_back_what_it_cannot_finish),
+        cmocka_unit_test(workers_die_with_their_agent),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
