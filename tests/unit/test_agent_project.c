@@ -211,7 +211,7 @@ static int hello_piece(void *arg,
     (void)err;
     pieces++;
     *out_size = 5;
-    buffer_add(out, "hello" + offset, offset < 4 ? 2 : 1);
+    buffer_add(out, &"hello"[offset], offset < 4 ? 2 : 1);
     return 0;
 }
 
