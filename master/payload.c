@@ -276,10 +276,10 @@ static void list_add(struct payload_cache *cache, struct entry *entry)
 void payload_cache_destroy(struct payload_cache *cache)
 {
     if (cache) {
-        while (cache->newest) {
-            struct entry *entry = cache->newest;
-            list_remove(cache, entry);
+        for (struct entry *entry = cache->newest; entry;) {
+            struct entry *older = entry->older;
             entry_destroy(entry);
+            entry = older;
         }
         (void)pthread_cond_destroy(&cache->changed);
         (void)pthread_mutex_destroy(&cache->lock);
@@ -356,7 +356,6 @@ static struct entry *acquire(struct payload_cache *cache,
         list_remove(cache, entry);
         list_add(cache, entry);
         entry->readers++;
-        shrink(cache);
     }
     (void)pthread_mutex_unlock(&cache->lock);
     return entry;
