@@ -3,7 +3,7 @@
  *
  * For small documents that we read and write ourselves: settings, specs, status,
  * project lists. Items and `config` never come here, since a tree changes what it holds
- * (see json_scan.h for those). Trees are cJSON's; whoever builds or walks one includes
+ * (see json_text.h for those). Trees are cJSON's; whoever builds or walks one includes
  * cJSON.h. Nothing blocks; a tree belongs to one thread at a time.
  */
 #ifndef CORTEX_COMMON_JSON_H
@@ -15,7 +15,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 
 struct cJSON;
 

@@ -7,6 +7,8 @@
  * The scan takes its text in pieces cut anywhere, does not recurse, allocates nothing
  * and looks at each byte once.
  *
+ * json_text.h has what is needed for a document that is in memory as a whole.
+ *
  * Pure; a struct belongs to one thread at a time.
  * Source: RFC 8259, RFC 3629.
  */
@@ -17,15 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-
 #define JSON_DEPTH_MAX 512 /* arrays and objects inside one another */
-
-/* A piece of text. Borrowed from whoever holds the text. */
-struct json_slice {
-    const char *text; /* no NUL at its end */
-    size_t size;
-};
 
 enum json_scan_result {
     JSON_SCAN_VALUE,      /* one value ended */
@@ -58,37 +52,5 @@ json_scan_feed(struct json_scan *scan, const char *text, size_t size, size_t *ou
 /* After INCOMPLETE with no more to come: true if that was a whole number after all.
  * Otherwise the text is cut off. */
 bool json_scan_finish(const struct json_scan *scan);
-
-/* Checks a whole document: one value and whitespace. INVALID_ARGUMENT says what was
- * expected at which byte and quotes what is there. */
-int json_check(const char *text, size_t size, struct error *err);
-
-/* Walks the elements of an array or the members of an object that has passed
- * json_check, in order, duplicates included. */
-struct json_cursor {
-    const char *at;
-    const char *end;
-};
-void json_cursor_init(struct json_cursor *cursor, struct json_slice container);
-/* The same from a byte offset a cursor stood at. */
-void json_cursor_seek(struct json_cursor *cursor,
-                      struct json_slice container,
-                      size_t offset);
-/* False at the end. A key includes its quotes. */
-bool json_cursor_element(struct json_cursor *cursor, struct json_slice *out_value);
-bool json_cursor_member(struct json_cursor *cursor,
-                        struct json_slice *out_key,
-                        struct json_slice *out_value);
-
-/* A value without the whitespace around it. */
-struct json_slice json_trim(const char *text, size_t size);
-
-/* Text for an error sentence: at most about 60 bytes around text[at], control
- * characters and bytes that are not UTF-8 as \xNN, "..." where it was cut. */
-#define JSON_EXCERPT_SIZE 320
-void json_excerpt(const char *text,
-                  size_t size,
-                  size_t at,
-                  char out[JSON_EXCERPT_SIZE]);
 
 #endif

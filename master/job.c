@@ -66,9 +66,6 @@ void job_destroy(struct job *job)
     job_record_fini(&job->record);
     api_version_unref(job->version);
     batch_book_fini(&job->book);
-    for (size_t i = 0; i < job->segment_count; i++) {
-        free(job->segments[i].source_key);
-    }
     free(job->segments);
     free(job);
 }
@@ -122,7 +119,7 @@ uint32_t job_demand(const struct job *job)
     return left < job->record.workers ? (uint32_t)left : job->record.workers;
 }
 
-bool job_add_segment(struct job *job, const struct segment *segment)
+bool job_add_segment(struct job *job, const struct payload_segment *segment)
 {
     if (segment->first_index != job->book.total) {
         return false;
@@ -132,21 +129,20 @@ bool job_add_segment(struct job *job, const struct segment *segment)
         job->segments = memory_realloc(job->segments,
                                        job->segment_capacity * sizeof(*job->segments));
     }
-    job->segments[job->segment_count] = *segment;
-    job->segments[job->segment_count++].source_key = memory_strdup(segment->source_key);
+    job->segments[job->segment_count++] = *segment;
     job->book.total += segment->count;
     job->record.total = job->book.total;
     return true;
 }
 
-const struct segment *job_segment_of(const struct job *job, uint64_t index)
+const struct payload_segment *job_segment_of(const struct job *job, uint64_t index)
 {
     size_t low = 0;
     size_t high = job->segment_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct segment *at = &job->segments[middle];
+        const struct payload_segment *at = &job->segments[middle];
         if (index < at->first_index) {
             high = middle;
         } else if (index >= at->first_index + at->count) {

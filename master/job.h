@@ -25,7 +25,7 @@
 
 #include "master/api.h"
 #include "master/batch.h"
-#include "master/segment.h"
+#include "master/payload.h"
 
 /* The numbers are those of the store and of cortex.v1.JobState. */
 enum job_state {
@@ -81,7 +81,7 @@ struct job {
     /* Memory only from here on. */
     struct api_version *version;
     struct batch_book book;
-    struct segment *segments; /* by first index */
+    struct payload_segment *segments; /* by first index */
     size_t segment_count;
     size_t segment_capacity;
     int64_t deadline_ms;    /* monotonic, of the timeout; INT64_MAX: none */
@@ -115,10 +115,10 @@ enum job_state job_outcome(const struct job *job);
 uint32_t job_demand(const struct job *job);
 
 /* Takes a segment in: total grows by its batches. Out of order is refused (false). */
-bool job_add_segment(struct job *job, const struct segment *segment);
+bool job_add_segment(struct job *job, const struct payload_segment *segment);
 
 /* The segment that holds the batch; NULL if none does. */
-const struct segment *job_segment_of(const struct job *job, uint64_t index);
+const struct payload_segment *job_segment_of(const struct job *job, uint64_t index);
 
 /* True if every stored count adds up. For the simulator and debug builds. */
 bool job_consistent(const struct job *job);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "common/error.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 
 #define JSON_FIELDS_MAX       16 /* rows of a table of fields */
 #define JSON_FIELD_PLACE_SIZE 96 /* of "delimited_files: batch_size", with NUL */

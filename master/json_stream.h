@@ -27,6 +27,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/json_scan.h"
+#include "common/json_text.h"
 
 /* How far a stream has been taken: just behind an item. */
 struct json_stream_position {

@@ -20,7 +20,7 @@ enum action_type {
     ACTION_REPLY,          /* call, message */
     ACTION_WORK_REPLY,     /* call, message, stretches: their payloads are attached */
     ACTION_FAIL,           /* call, error, retry_after_ms */
-    ACTION_ENQUEUE,        /* job_id: start or go on enqueuing */
+    ACTION_ENQUEUE,        /* job_id, last: start, or go on behind that segment */
     ACTION_ENQUEUE_CANCEL, /* job_id */
     ACTION_LOG,            /* job_id, text: lines for the job's log */
     ACTION_LOG_CLOSE,      /* job_id: nothing more will be written to its log */
@@ -33,7 +33,7 @@ enum action_type {
 /* A run of batches in one segment, to be read and sent. */
 struct stretch {
     uint64_t job_id;
-    struct segment segment; /* source_key is NULL: only the file matters here */
+    struct payload_segment segment;
     uint64_t first_index;
     uint32_t count;
 };
@@ -48,6 +48,7 @@ struct action {
     uint64_t job_id;
     char *text; /* owned */
     bool closed;
+    struct segment *last;      /* owned; NULL: from the start */
     struct stretch *stretches; /* owned */
     size_t stretch_count;
 };

@@ -14,7 +14,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 
 struct partition {
     uint32_t items_max;

@@ -276,10 +276,10 @@ static void list_add(struct payload_cache *cache, struct entry *entry)
 void payload_cache_destroy(struct payload_cache *cache)
 {
     if (cache) {
-        struct entry *older;
-        for (struct entry *entry = cache->newest; entry; entry = older) {
-            older = entry->older;
+        for (struct entry *entry = cache->newest; entry;) {
+            struct entry *older = entry->older;
             entry_destroy(entry);
+            entry = older;
         }
         (void)pthread_cond_destroy(&cache->changed);
         (void)pthread_mutex_destroy(&cache->lock);

@@ -22,7 +22,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 #include "common/object.h"
 
 #define PAYLOAD_SEGMENT_SIZE_MAX  (4u << 20) /* of batches; a larger batch is alone */

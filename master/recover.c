@@ -37,22 +37,24 @@ static int load_job(void *arg, const struct job_record *record, struct error *er
     return 0;
 }
 
+struct loading {
+    struct state *state;
+    struct job *job;
+    struct segment last;
+};
+
 static int load_segment(void *arg, const struct segment *segment, struct error *err)
 {
-    struct job *job = arg;
+    struct loading *loading = arg;
 
-    return job_add_segment(job, segment)
+    loading->last = *segment;
+    return job_add_segment(loading->job, &segment->payload)
                ? 0
                : error_set(err,
                            ERROR_DATA_LOSS,
                            "the state database misses batches before %llu of a job",
-                           (unsigned long long)segment->first_index);
+                           (unsigned long long)segment->payload.first_index);
 }
-
-struct loading {
-    struct state *state;
-    struct job *job;
-};
 
 static int load_batch(void *arg, const struct batch_row *row, struct error *err)
 {
@@ -78,12 +80,12 @@ static void set_deadline(struct state *state, struct job *job)
 
 static int complete_job(struct state *state, struct job *job, struct error *err)
 {
-    struct loading loading = {state, job};
+    struct loading loading = {.state = state, .job = job};
     uint64_t job_id = job->record.job_id;
 
     if (store_api_version_get(state->store, job->record.api_id, &job->version, err) !=
             0 ||
-        store_segment_each(state->store, job_id, load_segment, job, err) != 0 ||
+        store_segment_each(state->store, job_id, load_segment, &loading, err) != 0 ||
         store_batch_each(
             state->store, job_id, 0, 0, UINT64_MAX, load_batch, &loading, err) != 0) {
         return -1;
@@ -93,7 +95,12 @@ static int complete_job(struct state *state, struct job *job, struct error *err)
     }
     set_deadline(state, job);
     if (job->record.state == JOB_ENQUEUING) {
-        outbox_add(&state->outbox, ACTION_ENQUEUE)->job_id = job_id;
+        struct action *action = outbox_add(&state->outbox, ACTION_ENQUEUE);
+        action->job_id = job_id;
+        if (job->segment_count > 0) {
+            action->last = memory_zalloc(sizeof(*action->last));
+            *action->last = loading.last;
+        }
     }
     return 0;
 }

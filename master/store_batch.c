@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_batch.c - what the master remembers of segments, batches and workers */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "common/buffer.h"
 #include "master/store_sql.h"
 
 int store_segment_put(struct store *store,
@@ -11,22 +10,46 @@ int store_segment_put(struct store *store,
                       const struct segment *segment,
                       struct error *err)
 {
+    const struct payload_segment *payload = &segment->payload;
+    const struct enqueuer_position *after = &segment->after;
+
     return store_run(store,
                      err,
                      "INSERT INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-                     " ?10)",
-                     "iiiiiiiiib",
+                     " ?10, ?11, ?12)",
+                     "iiiiiiiiiitt",
                      (int64_t)job_id,
-                     (int64_t)segment->number,
-                     (int64_t)segment->first_index,
-                     (int64_t)segment->count,
-                     (int64_t)segment->bytes,
-                     (int64_t)segment->checksum,
-                     (int64_t)segment->source_entry,
-                     (int64_t)segment->source_offset,
-                     (int64_t)segment->source_item,
-                     segment->source_key,
-                     strlen(segment->source_key));
+                     (int64_t)payload->number,
+                     (int64_t)payload->first_index,
+                     (int64_t)payload->count,
+                     (int64_t)payload->bytes,
+                     (int64_t)payload->checksum,
+                     (int64_t)after->entry,
+                     (int64_t)after->offset,
+                     (int64_t)after->item,
+                     (int64_t)after->line,
+                     after->etag,
+                     after->key);
+}
+
+static struct segment read_segment(sqlite3_stmt *row)
+{
+    struct segment segment = {
+        .payload = {.number = (uint64_t)sqlite3_column_int64(row, 0),
+                    .first_index = (uint64_t)sqlite3_column_int64(row, 1),
+                    .count = (uint32_t)sqlite3_column_int64(row, 2),
+                    .bytes = (uint64_t)sqlite3_column_int64(row, 3),
+                    .checksum = (uint32_t)sqlite3_column_int64(row, 4)},
+        .after = {.entry = (uint32_t)sqlite3_column_int64(row, 5),
+                  .offset = (uint64_t)sqlite3_column_int64(row, 6),
+                  .item = (uint64_t)sqlite3_column_int64(row, 7),
+                  .line = (uint64_t)sqlite3_column_int64(row, 8)},
+    };
+    struct enqueuer_position *after = &segment.after;
+
+    (void)snprintf(after->etag, sizeof(after->etag), "%s", store_text(row, 9));
+    (void)snprintf(after->key, sizeof(after->key), "%s", store_text(row, 10));
+    return segment;
 }
 
 int store_segment_each(struct store *store,
@@ -39,27 +62,16 @@ int store_segment_each(struct store *store,
         store_query(store,
                     err,
                     "SELECT number, first_index, batches, bytes, checksum,"
-                    " source_entry, source_offset, source_item, source_key"
+                    " source_entry, source_offset, source_item, source_line,"
+                    " source_etag, source_key"
                     " FROM segment WHERE job_id = ?1 ORDER BY number",
                     "i",
                     (int64_t)job_id);
     int got = rows ? 1 : -1;
 
     while (got > 0 && (got = store_step(store, rows, err)) > 0) {
-        struct segment segment = {
-            .number = (uint64_t)sqlite3_column_int64(rows, 0),
-            .first_index = (uint64_t)sqlite3_column_int64(rows, 1),
-            .count = (uint32_t)sqlite3_column_int64(rows, 2),
-            .bytes = (uint64_t)sqlite3_column_int64(rows, 3),
-            .checksum = (uint32_t)sqlite3_column_int64(rows, 4),
-            .source_entry = (uint32_t)sqlite3_column_int64(rows, 5),
-            .source_offset = (uint64_t)sqlite3_column_int64(rows, 6),
-            .source_item = (uint64_t)sqlite3_column_int64(rows, 7),
-            .source_key = memory_strndup(sqlite3_column_blob(rows, 8),
-                                         (size_t)sqlite3_column_bytes(rows, 8)),
-        };
+        struct segment segment = read_segment(rows);
         got = each(arg, &segment, err) == 0 ? 1 : -1;
-        free(segment.source_key);
     }
     store_done(rows);
     return got;

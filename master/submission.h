@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 #include "master/glob.h"
 
 #define SUBMISSION_BATCH_ITEMS_MAX 1000000

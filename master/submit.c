@@ -201,14 +201,14 @@ int submit_segment(struct state *state,
     if (!*out_going_on) {
         return 0;
     }
-    if (!job_add_segment(job, segment)) {
+    if (!job_add_segment(job, &segment->payload)) {
         return error_set(err,
                          ERROR_INTERNAL,
                          "job %016" PRIx64 ": segment %" PRIu64
                          " begins at batch %" PRIu64 ", expected %" PRIu64,
                          job_id,
-                         segment->number,
-                         segment->first_index,
+                         segment->payload.number,
+                         segment->payload.first_index,
                          job->book.total);
     }
     return store_segment_put(state->store, job_id, segment, err);

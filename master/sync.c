@@ -234,48 +234,6 @@ static void take_held(struct state *state, const Cortex__V1__SyncRequest *said)
     state_wake_at(state, deadline_ms + 1);
 }
 
-static int check_ids(const Cortex__V1__SyncRequest *said, struct error *err)
-{
-    if (said->agent_id.len != ROSTER_AGENT_ID_SIZE) {
-        return error_set(err,
-                         ERROR_INVALID_ARGUMENT,
-                         "agent_id: got %zu bytes, expected %d",
-                         said->agent_id.len,
-                         ROSTER_AGENT_ID_SIZE);
-    }
-    return 0;
-}
-
-int sync_handle(struct state *state, const struct request *request, struct error *err)
-{
-    const Cortex__V1__SyncRequest *said =
-        (const Cortex__V1__SyncRequest *)request->message;
-    struct roster_agent *agent;
-    bool first;
-
-    if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
-        return -1;
-    }
-    agent->heard_ms = state->now_ms;
-    copy_capacity(state, agent, said);
-    take_held(state, said); // before a worker's end gives its batches back
-    if (take_statuses(state, agent, said, err) != 0 ||
-        (first && check_callbacks(state, agent, err) != 0)) {
-        return -1;
-    }
-    unpark(state, agent);
-    uint32_t park_ms =
-        said->park_ms < SYNC_PARK_MAX_MS ? said->park_ms : SYNC_PARK_MAX_MS;
-    agent->parked = request->call;
-    agent->parked_version = said->desired_version;
-    agent->parked_until_ms = (state->now_ms + park_ms + SYNC_PARK_STEP_MS) /
-                             SYNC_PARK_STEP_MS * SYNC_PARK_STEP_MS;
-    state_wake_at(state, agent->parked_until_ms);
-    state_wake_at(state, state->now_ms + state->settings.lost_ms + 1);
-    state->work_appeared = true; // it may have missed what appeared before
-    return 0;
-}
-
 static Cortex__V1__DesiredWorker *desired_of(const struct roster_worker *worker)
 {
     Cortex__V1__DesiredWorker *desired =
@@ -299,17 +257,6 @@ static bool can_be_fed(const struct state *state, const struct roster_worker *wo
     return worker->hungry && worker->wish == ROSTER_RUN &&
            worker->state == ROSTER_RUNNING && job && job->record.state == JOB_RUNNING &&
            job->workers_awaited == 0 && batch_ready(&job->book, state->now_ms);
-}
-
-static bool has_work(const struct state *state, const struct roster_agent *agent)
-{
-    for (const struct roster_worker *worker = agent->workers; worker;
-         worker = worker->next) {
-        if (can_be_fed(state, worker)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void add_ready_jobs(struct state *state,
@@ -341,6 +288,68 @@ static void answer(struct state *state, struct roster_agent *agent)
     action->call = agent->parked;
     action->message = &reply->base;
     agent->parked = NULL;
+}
+
+static int check_ids(const Cortex__V1__SyncRequest *said, struct error *err)
+{
+    if (said->agent_id.len != ROSTER_AGENT_ID_SIZE) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "agent_id: got %zu bytes, expected %d",
+                         said->agent_id.len,
+                         ROSTER_AGENT_ID_SIZE);
+    }
+    return 0;
+}
+
+// Not at all, or to the next step: many agents' times then come together.
+static int64_t park_until(int64_t now_ms, uint32_t park_ms)
+{
+    int64_t until_ms = now_ms + park_ms + SYNC_PARK_STEP_MS - 1;
+
+    return park_ms == 0 ? now_ms : until_ms / SYNC_PARK_STEP_MS * SYNC_PARK_STEP_MS;
+}
+
+int sync_handle(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__SyncRequest *said =
+        (const Cortex__V1__SyncRequest *)request->message;
+    struct roster_agent *agent;
+    bool first;
+
+    if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
+        return -1;
+    }
+    agent->heard_ms = state->now_ms;
+    copy_capacity(state, agent, said);
+    take_held(state, said); // before a worker's end gives its batches back
+    if (take_statuses(state, agent, said, err) != 0 ||
+        (first && check_callbacks(state, agent, err) != 0)) {
+        return -1;
+    }
+    if (agent->parked) {
+        answer(state, agent); // the newer one takes its place
+    }
+    uint32_t park_ms =
+        said->park_ms < SYNC_PARK_MAX_MS ? said->park_ms : SYNC_PARK_MAX_MS;
+    agent->parked = request->call;
+    agent->parked_version = said->desired_version;
+    agent->parked_until_ms = park_until(state->now_ms, park_ms);
+    state_wake_at(state, agent->parked_until_ms);
+    state_wake_at(state, state->now_ms + state->settings.lost_ms + 1);
+    state->work_appeared = true; // it may have missed what appeared before
+    return 0;
+}
+
+static bool has_work(const struct state *state, const struct roster_agent *agent)
+{
+    for (const struct roster_worker *worker = agent->workers; worker;
+         worker = worker->next) {
+        if (can_be_fed(state, worker)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void sync_answer(struct state *state)

@@ -174,7 +174,7 @@ static void grant_note(struct roster_agent *agent,
 // What one batch weighs, about: its segment's mean. Counts against the reply's size.
 static uint64_t weight_of(const struct job *job, uint64_t index)
 {
-    const struct segment *segment = job_segment_of(job, index);
+    const struct payload_segment *segment = job_segment_of(job, index);
 
     return segment ? segment->bytes / segment->count + 1 : 1;
 }
@@ -240,18 +240,17 @@ static void add_stretches(const struct state *state,
     uint64_t end = grant->first_index + grant->count;
 
     while (job && index < end) {
-        const struct segment *segment = job_segment_of(job, index);
+        const struct payload_segment *segment = job_segment_of(job, index);
         uint64_t stop = segment->first_index + segment->count;
         stop = stop < end ? stop : end;
         action->stretches =
             memory_realloc(action->stretches,
                            (action->stretch_count + 1) * sizeof(*action->stretches));
-        struct stretch *stretch = &action->stretches[action->stretch_count++];
-        *stretch = (struct stretch){.job_id = grant->job_id,
-                                    .segment = *segment,
-                                    .first_index = index,
-                                    .count = (uint32_t)(stop - index)};
-        stretch->segment.source_key = NULL;
+        action->stretches[action->stretch_count++] =
+            (struct stretch){.job_id = grant->job_id,
+                             .segment = *segment,
+                             .first_index = index,
+                             .count = (uint32_t)(stop - index)};
         index = stop;
     }
 }

@@ -81,7 +81,9 @@ CREATE TABLE segment (
     source_entry  INTEGER NOT NULL,
     source_offset INTEGER NOT NULL,
     source_item   INTEGER NOT NULL,
-    source_key    BLOB NOT NULL,
+    source_line   INTEGER NOT NULL,
+    source_etag   TEXT NOT NULL,
+    source_key    TEXT NOT NULL,
     PRIMARY KEY (job_id, number)
 ) STRICT, WITHOUT ROWID;
 

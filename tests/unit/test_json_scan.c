@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/buffer.h"
-#include "common/json_scan.h"
+#include "common/json_text.h"
 
 static const char *const good[] = {
     "0",
