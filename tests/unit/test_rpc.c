@@ -958,26 +958,6 @@ static void connections_beyond_the_limits_are_refused(void **state)
     (void)close(fds[1]);
 }
 
-static void a_descriptor_that_outlives_its_peer_is_counted(void **state)
-{
-    (void)state;
-    struct rpc_server *server = start((struct rpc_server_options){0});
-    const char *url = rpc_server_url(server);
-
-    assert_int_equal(call_info(dial(url), NULL), 0);
-    assert_int_equal(rpc_server_descriptor_drift(server), 0);
-
-    // Stands for what a stuck reaper leaves behind: a socket bound to the same port
-    // whose other side is gone.
-    char *folder = make_folder();
-    char *ipc_url = memory_format("ipc://%s/socket", folder);
-    struct rpc_server *ipc = start((struct rpc_server_options){.url = ipc_url});
-    assert_int_equal(rpc_server_descriptor_drift(ipc), 0);
-    assert_int_equal(fs_remove_tree(folder, NULL), 0);
-    free(ipc_url);
-    free(folder);
-}
-
 /* --- addresses --- */
 
 static void a_server_listens_for_this_machine_only(void **state)
@@ -1065,7 +1045,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(garbage_is_hung_up_on_and_harms_nobody),
         cmocka_unit_test(a_peer_that_never_reads_is_cut_and_starves_nobody),
         cmocka_unit_test(connections_beyond_the_limits_are_refused),
-        cmocka_unit_test(a_descriptor_that_outlives_its_peer_is_counted),
         cmocka_unit_test(a_server_listens_for_this_machine_only),
         cmocka_unit_test(an_address_that_is_taken_or_malformed_is_an_error),
     };
