@@ -229,3 +229,14 @@ char *fs_join(const char *left, const char *right)
     }
     return memory_format("%.*s/%s", (int)length, left, right);
 }
+
+char *fs_absolute(const char *path)
+{
+    if (path[0] == '/') {
+        return memory_strdup(path);
+    }
+    char *folder = getcwd(NULL, 0);
+    char *whole = folder ? fs_join(folder, path) : memory_strdup(path);
+    free(folder);
+    return whole;
+}

@@ -40,6 +40,10 @@ bool fs_exists(const char *path);
 /* "<left>/<right>" with one slash between; the caller frees. */
 char *fs_join(const char *left, const char *right);
 
+/* The path seen from "/": a relative one is below the current folder. The caller
+ * frees. */
+char *fs_absolute(const char *path);
+
 /* Writes all, over partial writes and EINTR. */
 int fs_write_all(int fd, const void *data, size_t size, struct error *err);
 

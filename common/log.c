@@ -18,6 +18,19 @@ void log_init(const char *program, enum log_level level)
     log_level_min = level;
 }
 
+bool log_level_parse(const char *text, enum log_level *out)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static size_t put_prefix(char *line, size_t size, enum log_level level)
 {
     static const char *const names[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};

@@ -9,6 +9,8 @@
 #ifndef CORTEX_COMMON_LOG_H
 #define CORTEX_COMMON_LOG_H
 
+#include <stdbool.h>
+
 #define LOG_LINE_SIZE 4096
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
@@ -16,6 +18,9 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 /* The name in every line ("master") and the lowest level that is written. Call before
  * threads start. The default is "cortex" and LOG_INFO. */
 void log_init(const char *program, enum log_level level);
+
+/* "debug", "info", "warning" or "error"; false for anything else. */
+bool log_level_parse(const char *text, enum log_level *out);
 
 void log_write(enum log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

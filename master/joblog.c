@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 
-enum task_type { TASK_APPEND, TASK_READ, TASK_CLOSE };
+enum task_type { TASK_APPEND, TASK_READ, TASK_CLOSE, TASK_FORGET };
 
 /* What is asked of the thread; a reader that waits is kept as one. */
 struct task {
@@ -256,6 +256,17 @@ static void look_at_waiting(struct joblog *log, uint64_t job_id, bool closed, bo
     }
 }
 
+static void forget(struct joblog *log, uint64_t job_id)
+{
+    char *folder = memory_format("%s/%016" PRIx64, log->folder, job_id);
+
+    if (log->open_job == job_id) {
+        close_open(log);
+    }
+    (void)fs_remove_tree(folder, NULL); // what is left is removed at the next start
+    free(folder);
+}
+
 static void do_task(struct joblog *log, struct task *task)
 {
     struct error err = {0};
@@ -267,6 +278,9 @@ static void do_task(struct joblog *log, struct task *task)
         }
         look_at_waiting(log, task->job_id, false, false);
     } else if (task->type == TASK_CLOSE) {
+        look_at_waiting(log, task->job_id, true, false);
+    } else if (task->type == TASK_FORGET) {
+        forget(log, task->job_id);
         look_at_waiting(log, task->job_id, true, false);
     } else if (!try_answer(log, task, task->until_ms <= clock_monotonic_ms())) {
         task->next = log->waiting;
@@ -411,11 +425,21 @@ void joblog_read(struct joblog *log,
     post(log, task);
 }
 
-void joblog_close(struct joblog *log, uint64_t job_id)
+static void post_plain(struct joblog *log, enum task_type type, uint64_t job_id)
 {
     struct task *task = memory_zalloc(sizeof(*task));
 
-    task->type = TASK_CLOSE;
+    task->type = type;
     task->job_id = job_id;
     post(log, task);
+}
+
+void joblog_close(struct joblog *log, uint64_t job_id)
+{
+    post_plain(log, TASK_CLOSE, job_id);
+}
+
+void joblog_forget(struct joblog *log, uint64_t job_id)
+{
+    post_plain(log, TASK_FORGET, job_id);
 }

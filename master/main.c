@@ -1,6 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c - in the making */
-int main(void)
+/* main.c - cortex-master: owns apis, jobs, batching and who runs what */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/fs.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "master/master.h"
+
+static const char summary[] = "Owns apis, jobs and batches, and hands batches to the "
+                              "agents that call it. All its\n"
+                              "state is in the folder --state-dir; killed at any "
+                              "moment, it goes on where it was.";
+
+int main(int argc, char **argv)
 {
-    return 0;
+    const char *level = "info";
+    int64_t ready_fd = -1;
+    struct master_options options = {.state_folder = "/var/lib/cortex/master",
+                                     .listen_url = "tcp://127.0.0.1:8790",
+                                     .bridge_url = "",
+                                     .lease_ms = 10000,
+                                     .lost_ms = 10000};
+    const struct option_row rows[] = {
+        {"state-dir",
+         0,
+         OPTION_TEXT,
+         &options.state_folder,
+         "DIR",
+         "where everything is kept (default /var/lib/cortex/master)",
+         0,
+         0},
+        {"listen",
+         0,
+         OPTION_TEXT,
+         &options.listen_url,
+         "URL",
+         "where to take calls (default tcp://127.0.0.1:8790)",
+         0,
+         0},
+        {"bridge-url",
+         0,
+         OPTION_TEXT,
+         &options.bridge_url,
+         "URL",
+         "base of the endpoints shown to users (default: the bridge's own)",
+         0,
+         0},
+        {"allow-file",
+         0,
+         OPTION_FLAG,
+         &options.allow_file,
+         NULL,
+         "take file:// wherever s3:// is taken",
+         0,
+         0},
+        {"lease",
+         0,
+         OPTION_DURATION,
+         &options.lease_ms,
+         "TIME",
+         "how long a batch is lent to a worker (default 10s)",
+         1000,
+         600000},
+        {"agent-timeout",
+         0,
+         OPTION_DURATION,
+         &options.lost_ms,
+         "TIME",
+         "an agent not heard of for so long is lost (default 10s)",
+         1000,
+         600000},
+        {"ready-fd",
+         0,
+         OPTION_NUMBER,
+         &ready_fd,
+         "N",
+         "write the URL to this descriptor when ready",
+         0,
+         1 << 20},
+        {"log-level",
+         0,
+         OPTION_TEXT,
+         &level,
+         "LEVEL",
+         "debug, info, warning or error (default info)",
+         0,
+         0},
+        {0},
+    };
+    const struct options table = {"cortex-master", "[OPTION]...", summary, rows, 0, 0};
+    struct error err = {0};
+    int positional;
+    enum log_level threshold = LOG_INFO;
+
+    log_init("master", LOG_INFO);
+    if (id_init() != 0 || options_parse(&table, argc, argv, &positional, &err) != 0) {
+        log_error("%s", err.message);
+        return 1;
+    }
+    if (!log_level_parse(level, &threshold)) {
+        log_error("--log-level: got \"%s\", expected debug, info, warning or error",
+                  level);
+        return 1;
+    }
+    log_init("master", threshold);
+    options.ready_fd = (int)ready_fd;
+    char *folder = fs_absolute(options.state_folder);
+    options.state_folder = folder;
+    int result = master_run(&options, &err);
+    if (result != 0) {
+        log_error("%s", err.message);
+    }
+    // nng 1.5 cannot be taken down in a living process.
+    _exit(result == 0 ? 0 : 1);
 }

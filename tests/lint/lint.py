@@ -41,6 +41,7 @@ THIRD_PARTY = {
         "master/message.[ch]",
         "master/outbox.[ch]",
         "master/request.h",
+        "master/services.h",
         "master/routes.c",
     ],
     "expat.h": ["common/s3*.c"],
@@ -58,6 +59,8 @@ WIRE_HEADER_USERS = [
     "common/rpc_*",
     "agent/session.c",
     "client/api.c",
+    "master/act.c",
+    "master/services.c",
 ] + [f"master/{name}.[ch]" for name in MASTER_HANDLERS]
 
 # What a folder may include besides itself; the most specific row counts.
@@ -71,7 +74,7 @@ LAYERS = {
 }
 
 # Arrows inside the master go from a lower number to a higher one or stay level.
-MASTER_RANKS = {"main": 0, "master": 1, "loop": 2, "routes": 3}
+MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "loop": 2, "routes": 3, "prepare": 3}
 MASTER_RANKS.update({name: 4 for name in MASTER_HANDLERS if name != "routes"})
 PURE_MASTER = (
     "api_spec submission json_stream glob partition job batch worker scheduler"

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* act.h - how decisions are carried out
+ *
+ * Owns everything that waits: the pool's threads, the enqueuers, the job logs, the
+ * object stores. Requests come in here from nng's threads, are prepared if they need
+ * it, and go to the loop; the loop's actions come back here after the commit. */
+#ifndef CORTEX_MASTER_ACT_H
+#define CORTEX_MASTER_ACT_H
+
+#include "common/error.h"
+#include "common/rpc_server.h"
+#include "master/loop.h"
+#include "master/routes.h"
+
+#define ACT_POOL_THREADS       4 /* requests and payloads */
+#define ACT_ENQUEUE_THREADS    4 /* jobs that enqueue at a time; more wait their turn */
+#define ACT_PAYLOAD_CACHE_SIZE (64u << 20) /* bytes of segments in memory */
+
+struct act;
+
+struct act_options {
+    const char *state_folder; /* absolute */
+    bool allow_file;          /* users' file:// URLs are taken */
+};
+
+int act_create(const struct act_options *options,
+               struct act **out_act,
+               struct error *err);
+
+/* Where requests go on to; before the first of them. */
+void act_set_loop(struct act *act, struct loop *loop);
+
+/* Stops enqueuing, finishes what the pool has, writes the logs. */
+void act_destroy(struct act *act);
+
+/* A call that came in; owns it. Any thread, never blocks. */
+void act_request(struct act *act, const struct route *route, struct rpc_call *call);
+
+/* loop_act_fn; arg is the struct act. */
+void act_carry_out(void *arg, struct action *action);
+
+#endif

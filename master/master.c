@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* master.c - how the master is put together, run and taken apart */
+#include "master/master.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/rpc_server.h"
+#include "master/act.h"
+#include "master/loop.h"
+#include "master/recover.h"
+#include "master/routes.h"
+#include "master/services.h"
+#include "master/state.h"
+
+#define MASTER_DRAIN_MS 5000 /* for replies under way, when leaving */
+
+struct master {
+    struct store *store;
+    struct state state;
+    struct loop *loop;
+    struct act *act;
+    struct rpc_server *server;
+};
+
+// nng without TLS and without seal: nobody beyond this machine may call.
+static bool is_local(const char *url)
+{
+    static const char *const allowed[] = {
+        "ipc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        if (strncmp(url, allowed[i], strlen(allowed[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_url(const char *url, struct error *err)
+{
+    return is_local(url)
+               ? 0
+               : error_set(err,
+                           ERROR_INVALID_ARGUMENT,
+                           "--listen: got \"%s\"; without keys the master listens on "
+                           "this machine only, such as tcp://127.0.0.1:8790",
+                           url);
+}
+
+static int open_state(struct master *master,
+                      const struct master_options *options,
+                      struct error *err)
+{
+    char *path = fs_join(options->state_folder, "state.db");
+    struct state_settings settings = {.lease_ms = options->lease_ms,
+                                      .lost_ms = options->lost_ms,
+                                      .bridge_url = options->bridge_url};
+    int result = -1;
+
+    if (fs_make_folder(options->state_folder, 0700, err) == 0 &&
+        store_open(path, &master->store, err) == 0 &&
+        state_init(&master->state, &settings, master->store, id_random_number(), err) ==
+            0) {
+        master->state.now_ms = clock_monotonic_ms();
+        master->state.wall_ns = clock_wall_ns();
+        result = recover_state(&master->state, err);
+    }
+    free(path);
+    return result;
+}
+
+static void incoming(void *arg, struct rpc_call *call)
+{
+    struct master *master = arg;
+    const struct route *route = route_find(rpc_call_method(call));
+    struct error err = {0};
+
+    if (route) {
+        act_request(master->act, route, call);
+        return;
+    }
+    error_set(&err, ERROR_UNIMPLEMENTED, "there is no %s", rpc_call_method(call));
+    rpc_call_fail(call, &err, 0);
+}
+
+// Waits for a signal to leave and tells the loop.
+static void *watch_signals(void *arg)
+{
+    struct master *master = arg;
+    sigset_t set;
+    int signal_number;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)sigwait(&set, &signal_number);
+    log_info("leaving: got %s", strsignal(signal_number));
+    loop_stop(master->loop);
+    return NULL;
+}
+
+static void say_ready(const struct master_options *options, const struct master *master)
+{
+    if (options->ready_fd >= 0) {
+        (void)dprintf(options->ready_fd, "%s\n", rpc_server_url(master->server));
+        (void)close(options->ready_fd);
+    }
+    log_info("start %u: listening on %s, state in %s",
+             master->state.boot,
+             rpc_server_url(master->server),
+             options->state_folder);
+}
+
+static int
+serve(struct master *master, const struct master_options *options, struct error *err)
+{
+    struct rpc_server_options server = {.url = options->listen_url,
+                                        .services = services(incoming, master)};
+    pthread_t watcher;
+
+    if (pthread_create(&watcher, NULL, watch_signals, master) != 0) {
+        return error_set(err, ERROR_INTERNAL, "cannot start a thread");
+    }
+    (void)pthread_detach(watcher);
+    if (rpc_server_start(&server, &master->server, err) != 0) {
+        return -1;
+    }
+    say_ready(options, master);
+    int result = loop_run(master->loop, err);
+    if (result == 0) {
+        rpc_server_drain(master->server, MASTER_DRAIN_MS);
+    }
+    return result;
+}
+
+int master_run(const struct master_options *options, struct error *err)
+{
+    struct master *master = memory_zalloc(sizeof(*master));
+    struct act_options acting = {.state_folder = options->state_folder,
+                                 .allow_file = options->allow_file};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (check_url(options->listen_url, err) != 0 ||
+        open_state(master, options, err) != 0 ||
+        act_create(&acting, &master->act, err) != 0) {
+        return -1;
+    }
+    master->loop = loop_create(&master->state, act_carry_out, master->act);
+    act_set_loop(master->act, master->loop);
+    int result = serve(master, options, err);
+    // nng's threads may still call in: only what is on disk is brought in order.
+    store_close(master->store);
+    return result;
+}
