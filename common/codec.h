@@ -74,6 +74,18 @@ void codec_pack_reply(const struct codec_reply *reply,
                       size_t attachment_size,
                       struct buffer *out);
 
+/* The same without the attachment: all that stands in front of it, for who puts it
+ * behind himself (the transport, so that it is copied once). The sizes in a frame do
+ * not count it. */
+void codec_pack_request_head(const struct codec_request *request,
+                             uint64_t counter,
+                             const ProtobufCMessage *message,
+                             struct buffer *out);
+void codec_pack_reply_head(const struct codec_reply *reply,
+                           uint64_t counter,
+                           const ProtobufCMessage *message,
+                           struct buffer *out);
+
 int codec_unpack_request(const struct codec_frame *frame,
                          struct codec_request *out,
                          struct error *err);

@@ -51,11 +51,11 @@ static void trim_utf8(char *text)
     }
 }
 
-static int set(struct error *err,
-               enum error_code code,
-               const char *kind,
-               const char *format,
-               va_list args)
+__attribute__((format(printf, 4, 0))) static int set(struct error *err,
+                                                     enum error_code code,
+                                                     const char *kind,
+                                                     const char *format,
+                                                     va_list args)
 {
     int saved = errno;
 

@@ -30,7 +30,9 @@
 #include "common/error.h"
 
 #define RPC_CLIENT_TIMEOUT_MS 30000
-#define RPC_TIMEOUT_MAX_MS    600000
+#define RPC_CLIENT_CONNECT_MS 2000 /* how long a call that is not retried waits */
+                                   /* for its connection */
+#define RPC_TIMEOUT_MAX_MS 600000
 
 struct rpc_client;
 

@@ -25,8 +25,9 @@
 #define RPC_SERVER_RECEIVING 8     /* contexts that are always receiving */
 #define RPC_REPLY_TIMEOUT_MS 2000  /* a peer that takes longer to read is cut */
 #define RPC_PARK_MAX_MS      25000 /* longest time a call may wait for its answer */
-#define RPC_FRAME_SIZE_MAX   (24u << 20) /* bytes of a frame, attachment included */
-#define RPC_UNPACK_SIZE_MAX  (64u << 20) /* bytes an unpacked message may take */
+#define RPC_FRAME_SIZE_MAX   (24u << 20)  /* bytes of a frame, attachment included */
+#define RPC_UNPACK_SIZE_MAX  (64u << 20)  /* bytes an unpacked message may take */
+#define RPC_HELD_SIZE_MAX    (512u << 20) /* bytes of all frames not yet answered */
 
 struct rpc_server;
 struct rpc_call;
@@ -56,9 +57,11 @@ const char *rpc_server_url(const struct rpc_server *server);
  * the replies of all others have been sent. */
 void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
 
-/* Watchdog for nng's wedge (nng #1636): how many descriptors of connections are open
- * beyond the pipes that nng says are alive. More than RPC_DRIFT_MAX for 10 s means
- * that its reaper is stuck and the process should execute itself anew. */
+/* Watchdog for nng's wedge (nng #1636): how many descriptors of this server's
+ * connections are still open though their other side has hung up. nng closes such at
+ * once; more than RPC_DRIFT_MAX for 10 s means that its reaper is stuck and the process
+ * should execute itself anew. Asks the kernel, since a stuck reaper no longer reports
+ * that a pipe ended; two system calls a descriptor, so once a second at most. */
 #define RPC_DRIFT_MAX 32
 int rpc_server_descriptor_drift(struct rpc_server *server);
 

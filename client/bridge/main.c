@@ -1,6 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c - in the making */
-int main(void)
+/* main.c - HTTP for a master: reads the command line, builds the bridge, runs it */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "client/bridge/listen.h"
+#include "client/bridge/server.h"
+#include "client/bridge/settings.h"
+#include "common/id.h"
+#include "common/log.h"
+
+#define QUICK_THREADS_MAX 4
+#define SLOW_THREADS_MAX  8
+#define FILES_MAX         4096 /* descriptors: connections, and those of nng */
+
+static volatile sig_atomic_t stop_asked;
+
+static void stop_asked_by_signal(int signal_number)
 {
+    (void)signal_number;
+    stop_asked = 1;
+}
+
+static void prepare_process(void)
+{
+    struct sigaction action = {.sa_handler = stop_asked_by_signal};
+    struct rlimit files;
+    sigset_t stops;
+
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stops, NULL); // but while the server waits
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
+        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int run(const struct settings *settings, struct error *err)
+{
+    struct bridge bridge = {.timeout_ms = settings->master_ms};
+    struct pool *logs;
+    struct server *server;
+    struct server_options options = {
+        .header_ms = settings->header_ms,
+        .body_ms = settings->body_ms,
+        .idle_ms = settings->idle_ms,
+    };
+    char *url;
+
+    if (settings_enter_folder(settings, err) != 0 ||
+        listen_open(
+            settings->listen, settings->insecure, &options.listen_fd, &url, err) != 0 ||
+        pool_create(settings->master, QUICK_THREADS_MAX, &bridge.quick, err) != 0 ||
+        pool_create(settings->master, SLOW_THREADS_MAX, &bridge.slow, err) != 0 ||
+        pool_create(settings->master, FOLLOW_THREADS_MAX, &logs, err) != 0) {
+        return -1;
+    }
+    bridge.follow = follow_create(logs);
+    bridge.base_url = base_url_create(url);
+    if (server_create(&options, &bridge, &server, err) != 0) {
+        return -1;
+    }
+    log_info("listening on %s for the master at %s", url, settings->master);
+    settings_tell_ready(settings, url);
+    server_run(server, &stop_asked);
+    log_info("leaving");
+    pool_stop(bridge.quick);
+    pool_stop(bridge.slow);
+    pool_stop(logs);
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings;
+    struct error err;
+
+    prepare_process();
+    if (settings_read(argc, argv, &settings, &err) != 0) {
+        (void)fprintf(stderr, "error: %s\n", err.message);
+        return 1;
+    }
+    log_init("bridge", settings.log_level);
+    if (id_init() != 0) {
+        log_error("there is no source of random numbers");
+        return 1;
+    }
+    if (run(&settings, &err) != 0) {
+        log_error("%s", err.message);
+        return 1;
+    }
+    _exit(0); // nng's sockets cannot be closed (common/rpc_client.h)
 }

@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent.c - what an agent decides: which workers to run, what to ask for, what to tell
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "common/buffer.h"
+
+struct worker {
+    uint64_t id;
+    uint64_t job_id;
+    enum agent_worker_state state;
+    /* What the state becomes once every batch in hand is told: 0 while it lives. So the
+     * master hears what became of a worker's batches before it hears of its end. */
+    enum agent_worker_state end;
+    enum agent_wish wish; /* the master's, or the agent's own when it drains */
+    enum agent_wish told; /* what the effects were last called for */
+    bool closes_job;
+    bool desired; /* named by the last Sync reply */
+    bool ready;   /* its job has batches, as far as is known */
+    bool has_on_job_complete;
+    uint32_t pid;
+    enum agent_worker_failure failure;
+    char *error;
+    uint64_t log_shipped;
+    struct hand hand;
+};
+
+struct agent {
+    struct agent_capacity capacity;
+    struct agent_effects effects;
+    void *arg;
+    struct worker **workers;
+    size_t workers_count;
+    size_t last_found; /* most calls are about the same worker as the one before */
+    bool draining;
+    bool registered;
+    bool work_pending; /* a Work call is unanswered */
+    uint64_t work_number;
+    uint64_t desired_version;
+    uint64_t sync_number;  /* of the last call built */
+    uint64_t sync_applied; /* of the newest call whose reply was taken in */
+    uint64_t changes;      /* counts what the master should hear of at once */
+    uint64_t changes_told; /* in the last Sync call built */
+};
+
+/* --- workers ---------------------------------------------------------------------- */
+
+static struct worker *find_worker(struct agent *agent, uint64_t worker_id)
+{
+    size_t n = agent->workers_count;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t at = agent->last_found + i < n ? agent->last_found + i
+                                              : agent->last_found + i - n;
+
+        if (agent->workers[at]->id == worker_id) {
+            agent->last_found = at;
+            return agent->workers[at];
+        }
+    }
+    return NULL;
+}
+
+static void free_worker(struct worker *worker)
+{
+    hand_fini(&worker->hand);
+    free(worker->error);
+    free(worker);
+}
+
+static void
+move_worker(struct agent *agent, struct worker *worker, enum agent_worker_state state)
+{
+    agent_worker_state_move(&worker->state, state);
+    agent->changes++;
+}
+
+static bool over(const struct worker *worker)
+{
+    return worker->end != 0;
+}
+
+static void settle(struct agent *agent, struct worker *worker)
+{
+    if (over(worker) && worker->hand.count == 0 &&
+        !agent_worker_state_final(worker->state)) {
+        move_worker(agent, worker, worker->end);
+    }
+}
+
+struct agent *agent_create(const struct agent_capacity *capacity,
+                           const struct agent_effects *effects,
+                           void *arg)
+{
+    struct agent *agent = memory_zalloc(sizeof(*agent));
+
+    agent->capacity = *capacity;
+    agent->effects = *effects;
+    agent->arg = arg;
+    agent->workers = memory_zalloc(AGENT_WORKERS_MAX * sizeof(struct worker *));
+    return agent;
+}
+
+void agent_destroy(struct agent *agent)
+{
+    if (agent == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        free_worker(agent->workers[i]);
+    }
+    free(agent->workers);
+    free(agent);
+}
+
+/* --- wishes ----------------------------------------------------------------------- */
+
+static void tell_stop(struct agent *agent, struct worker *worker)
+{
+    if (worker->told != AGENT_WISH_STOP) {
+        worker->told = AGENT_WISH_STOP;
+        agent->effects.stop(agent->arg, worker->id);
+    }
+}
+
+static void tell_drain(struct agent *agent, struct worker *worker)
+{
+    enum agent_leave why = AGENT_LEAVE_EMPTY;
+
+    if (worker->told >= AGENT_WISH_DRAIN || worker->state == AGENT_WORKER_COMPLETING) {
+        return; // on_job_complete is not interrupted: asked again when it has returned
+    }
+    if (worker->state == AGENT_WORKER_INITIALIZING) {
+        tell_stop(agent, worker); // it has nothing to finish
+        return;
+    }
+    if (worker->closes_job) {
+        why = AGENT_LEAVE_CLOSING;
+    } else if (agent->draining) {
+        why = AGENT_LEAVE_QUIETLY;
+    }
+    worker->told = AGENT_WISH_DRAIN;
+    agent->effects.drain(agent->arg, worker->id, why);
+}
+
+static void tell_complete(struct agent *agent, struct worker *worker)
+{
+    if (worker->told == AGENT_WISH_RUN && worker->state == AGENT_WORKER_RUNNING &&
+        worker->hand.held == 0) {
+        worker->told = AGENT_WISH_COMPLETE;
+        move_worker(agent, worker, AGENT_WORKER_COMPLETING);
+        agent->effects.complete(agent->arg, worker->id);
+    }
+}
+
+/* Brings a worker nearer to what is wished of it. Repeats do nothing. */
+static void follow_wish(struct agent *agent, struct worker *worker)
+{
+    if (over(worker)) {
+        return;
+    }
+    switch (worker->wish) {
+    case AGENT_WISH_RUN:
+        break;
+    case AGENT_WISH_COMPLETE:
+        tell_complete(agent, worker);
+        break;
+    case AGENT_WISH_DRAIN:
+        tell_drain(agent, worker);
+        break;
+    case AGENT_WISH_STOP:
+        hand_drop_held(&worker->hand);
+        tell_stop(agent, worker);
+        break;
+    }
+}
+
+static void start_worker(struct agent *agent,
+                         const struct agent_desired_worker *desired)
+{
+    struct worker *worker;
+
+    if (agent->draining || agent->workers_count == AGENT_WORKERS_MAX ||
+        desired->wish >= AGENT_WISH_DRAIN) {
+        return; // the next Sync shows that it is not there
+    }
+    worker = memory_zalloc(sizeof(*worker));
+    worker->id = desired->worker_id;
+    worker->job_id = desired->job_id;
+    worker->state = AGENT_WORKER_INITIALIZING;
+    worker->wish = desired->wish;
+    worker->told = AGENT_WISH_RUN;
+    worker->desired = true;
+    agent->workers[agent->workers_count++] = worker;
+    agent->changes++;
+    agent->effects.start(agent->arg, desired);
+}
+
+static void apply_desired(struct agent *agent,
+                          const struct agent_desired_worker *desired)
+{
+    struct worker *worker = find_worker(agent, desired->worker_id);
+
+    if (worker == NULL) {
+        start_worker(agent, desired);
+        return;
+    }
+    worker->desired = true;
+    worker->closes_job = desired->closes_job;
+    // While the agent leaves, only a stop overrides its own wish.
+    if (!agent->draining || desired->wish == AGENT_WISH_STOP) {
+        worker->wish = desired->wish;
+    }
+    follow_wish(agent, worker);
+}
+
+/* Frees the workers that are over and no longer named; stops those that are not over.
+ * Not while a Work call may still bring batches for one. */
+static void drop_undesired(struct agent *agent)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        struct worker *worker = agent->workers[i];
+
+        if (!worker->desired && agent_worker_state_final(worker->state) &&
+            worker->hand.count == 0 && !agent->work_pending) {
+            agent->effects.forget(agent->arg, worker->id);
+            free_worker(worker);
+            continue;
+        }
+        if (!worker->desired && !over(worker)) {
+            worker->wish = AGENT_WISH_STOP;
+            follow_wish(agent, worker);
+        }
+        agent->workers[kept++] = worker;
+    }
+    agent->workers_count = kept;
+    agent->last_found = 0;
+}
+
+/* --- the parked conversation ------------------------------------------------------ */
+
+static void add_status(struct agent_sync_request *request, const struct worker *worker)
+{
+    request->workers[request->workers_count++] = (struct agent_worker_status){
+        .worker_id = worker->id,
+        .job_id = worker->job_id,
+        .state = worker->state,
+        .failure = worker->failure,
+        .error = memory_strdup(worker->error),
+        .has_on_job_complete = worker->has_on_job_complete,
+        .pid = worker->pid,
+    };
+}
+
+static bool extends_run(const struct agent_held_run *run,
+                        const struct worker *worker,
+                        const struct hand_batch *batch)
+{
+    return run->worker_id == worker->id &&
+           batch->index == run->first_index + run->count &&
+           batch->attempt == run->first_attempt + run->count;
+}
+
+static void add_held(struct agent_sync_request *request,
+                     const struct worker *worker,
+                     size_t *capacity)
+{
+    for (size_t i = 0; i < worker->hand.count; i++) {
+        const struct hand_batch *batch = &worker->hand.batches[worker->hand.first + i];
+
+        if (request->held_count > 0 &&
+            extends_run(&request->held[request->held_count - 1], worker, batch)) {
+            request->held[request->held_count - 1].count++;
+            continue;
+        }
+        if (request->held_count == *capacity) {
+            *capacity = *capacity == 0 ? 16 : *capacity * 2;
+            request->held =
+                memory_realloc(request->held, *capacity * sizeof(*request->held));
+        }
+        request->held[request->held_count++] =
+            (struct agent_held_run){.worker_id = worker->id,
+                                    .job_id = worker->job_id,
+                                    .first_index = batch->index,
+                                    .first_attempt = batch->attempt,
+                                    .count = 1};
+    }
+}
+
+void agent_sync_build(struct agent *agent,
+                      uint32_t park_ms,
+                      struct agent_sync_request *out)
+{
+    size_t capacity = 0;
+
+    *out = (struct agent_sync_request){
+        .number = ++agent->sync_number,
+        .capacity = agent->capacity,
+        .work_number = agent->work_number,
+        .desired_version = agent->desired_version,
+        .draining = agent->draining,
+        .park_ms = park_ms,
+    };
+    out->workers = memory_zalloc((agent->workers_count + 1) * sizeof(*out->workers));
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        add_status(out, agent->workers[i]);
+        add_held(out, agent->workers[i], &capacity);
+    }
+    agent->changes_told = agent->changes;
+}
+
+void agent_sync_request_fini(struct agent_sync_request *request)
+{
+    for (size_t i = 0; i < request->workers_count; i++) {
+        free(request->workers[i].error);
+    }
+    free(request->workers);
+    free(request->held);
+    memset(request, 0, sizeof(*request));
+}
+
+void agent_sync_reply_fini(struct agent_sync_reply *reply)
+{
+    free(reply->workers);
+    free(reply->ready_jobs);
+    memset(reply, 0, sizeof(*reply));
+}
+
+void agent_sync_apply(struct agent *agent,
+                      uint64_t number,
+                      const struct agent_sync_reply *reply,
+                      int64_t now_ms)
+{
+    (void)now_ms; // nothing here depends on it yet; callers keep one form
+    if (number <= agent->sync_applied) {
+        return;
+    }
+    agent->sync_applied = number;
+    agent->registered = true;
+    agent->desired_version = reply->desired_version;
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        agent->workers[i]->desired = false;
+    }
+    for (size_t i = 0; i < reply->workers_count; i++) {
+        apply_desired(agent, &reply->workers[i]);
+    }
+    drop_undesired(agent);
+    // Only ever sets: a job is known to be dry when a Work call was answered short.
+    for (size_t i = 0; i < reply->ready_jobs_count; i++) {
+        for (size_t k = 0; k < agent->workers_count; k++) {
+            if (agent->workers[k]->job_id == reply->ready_jobs[i]) {
+                agent->workers[k]->ready = true;
+            }
+        }
+    }
+}
+
+void agent_sync_failed(struct agent *agent)
+{
+    agent->changes++; // whatever it told was not heard
+    agent->desired_version = 0;
+}
+
+bool agent_registered(const struct agent *agent)
+{
+    return agent->registered;
+}
+
+/* --- the conversation that is never parked ---------------------------------------- */
+
+static uint32_t asks_for(const struct agent *agent,
+                         const struct worker *worker,
+                         int64_t now_ms,
+                         int64_t *out_wake_ms)
+{
+    if (agent->draining || !worker->ready || worker->state != AGENT_WORKER_RUNNING ||
+        over(worker) || worker->wish != AGENT_WISH_RUN ||
+        worker->told != AGENT_WISH_RUN) {
+        return 0;
+    }
+    return hand_wanted(&worker->hand, now_ms, out_wake_ms);
+}
+
+/* Whether a worker alone is reason enough for a Work call now. */
+static bool calls_for_work(const struct agent *agent,
+                           const struct worker *worker,
+                           int64_t now_ms,
+                           int64_t *out_wake_ms)
+{
+    const struct hand *hand = &worker->hand;
+    int64_t due_ms = hand->done_since_ms + AGENT_TELL_MS;
+
+    if (asks_for(agent, worker, now_ms, out_wake_ms) > 0) {
+        return true;
+    }
+    if (hand->done == 0 || hand_tellable(hand, worker->log_shipped) == 0) {
+        return false;
+    }
+    if (hand->held == 0 || hand->estimate_us >= HAND_AHEAD_US || now_ms >= due_ms) {
+        return true;
+    }
+    if (due_ms < *out_wake_ms) {
+        *out_wake_ms = due_ms;
+    }
+    return false;
+}
+
+enum agent_call
+agent_next_call(const struct agent *agent, int64_t now_ms, int64_t *out_wake_ms)
+{
+    if (agent->changes != agent->changes_told || !agent->registered) {
+        return AGENT_CALL_SYNC;
+    }
+    if (agent->work_pending) {
+        return AGENT_CALL_NONE;
+    }
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (calls_for_work(agent, agent->workers[i], now_ms, out_wake_ms)) {
+            return AGENT_CALL_WORK;
+        }
+    }
+    return AGENT_CALL_NONE;
+}
+
+static void tell_results(struct worker *worker, struct agent_work_request *out)
+{
+    const struct hand_batch *batch;
+    size_t cursor = 0;
+
+    while (out->results_count < AGENT_RESULTS_MAX &&
+           (batch = hand_tell(&worker->hand, worker->log_shipped, &cursor)) != NULL) {
+        out->results[out->results_count++] =
+            (struct agent_result){.worker_id = worker->id,
+                                  .job_id = worker->job_id,
+                                  .index = batch->index,
+                                  .attempt = batch->attempt,
+                                  .outcome = batch->outcome,
+                                  .start_ms = batch->start_ms,
+                                  .duration_us = batch->duration_us,
+                                  .error = memory_strdup(batch->error)};
+    }
+}
+
+void agent_work_build(struct agent *agent,
+                      int64_t now_ms,
+                      struct agent_work_request *out)
+{
+    int64_t wake_ms = INT64_MAX;
+    size_t room = 1;
+
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        room += agent->workers[i]->hand.done;
+    }
+    room = room < AGENT_RESULTS_MAX ? room : AGENT_RESULTS_MAX;
+    memset(out, 0, sizeof(*out));
+    out->results = memory_zalloc(room * sizeof(*out->results));
+    out->asks = memory_zalloc((agent->workers_count + 1) * sizeof(*out->asks));
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        struct worker *worker = agent->workers[i];
+        uint32_t count = asks_for(agent, worker, now_ms, &wake_ms);
+
+        tell_results(worker, out);
+        if (count > 0) {
+            out->asks[out->asks_count++] =
+                (struct agent_ask){.worker_id = worker->id, .count = count};
+            // True again if as many are granted, or by the next Sync reply.
+            worker->ready = false;
+        }
+    }
+    agent->work_pending = true;
+}
+
+void agent_work_request_fini(struct agent_work_request *request)
+{
+    for (size_t i = 0; i < request->results_count; i++) {
+        free(request->results[i].error);
+    }
+    free(request->results);
+    free(request->asks);
+    memset(request, 0, sizeof(*request));
+}
+
+/* Whether batches that come for the worker may still be run by it. */
+static bool takes_batches(const struct worker *worker)
+{
+    return worker->state == AGENT_WORKER_RUNNING && !over(worker) &&
+           worker->told == AGENT_WISH_RUN;
+}
+
+static void take_grant(struct agent *agent,
+                       const struct agent_grant *grant,
+                       const char *payloads,
+                       int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, grant->worker_id);
+
+    if (worker == NULL) {
+        return; // never asked for; the lease ends by itself
+    }
+    worker->ready = worker->ready || grant->count > 0;
+    for (size_t i = 0; i < grant->count; i++) {
+        hand_add(&worker->hand,
+                 grant->first_index + i,
+                 grant->first_attempt + i,
+                 grant->sizes[i],
+                 now_ms);
+        if (takes_batches(worker)) {
+            agent->effects.feed(agent->arg,
+                                &(struct agent_feed){.worker_id = worker->id,
+                                                     .job_id = worker->job_id,
+                                                     .index = grant->first_index + i,
+                                                     .payload = payloads,
+                                                     .size = grant->sizes[i]});
+        }
+        payloads += grant->sizes[i];
+    }
+    if (over(worker)) {
+        hand_give_back(&worker->hand, false, NULL, now_ms);
+    } else if (worker->wish == AGENT_WISH_STOP) {
+        hand_drop_held(&worker->hand);
+    }
+}
+
+void agent_work_apply(struct agent *agent,
+                      const struct agent_work_reply *reply,
+                      int64_t now_ms)
+{
+    size_t offset = 0;
+
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (agent->workers[i]->hand.sent > 0) {
+            hand_acknowledge(&agent->workers[i]->hand);
+        }
+    }
+    for (size_t i = 0; i < reply->grants_count; i++) {
+        const struct agent_grant *grant = &reply->grants[i];
+
+        take_grant(agent, grant, reply->payloads + offset, now_ms);
+        for (size_t k = 0; k < grant->count; k++) {
+            offset += grant->sizes[k];
+        }
+    }
+    agent->work_pending = false;
+    agent->work_number = reply->work_number;
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        follow_wish(agent, agent->workers[i]);
+        settle(agent, agent->workers[i]);
+    }
+}
+
+void agent_work_refused(struct agent *agent)
+{
+    agent->registered = false;
+    agent->desired_version = 0;
+}
+
+/* --- what became of the effects --------------------------------------------------- */
+
+void agent_worker_ready(struct agent *agent,
+                        uint64_t worker_id,
+                        bool has_on_job_complete,
+                        uint32_t pid,
+                        int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    (void)now_ms;
+    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_INITIALIZING) {
+        return;
+    }
+    worker->has_on_job_complete = has_on_job_complete;
+    worker->pid = pid;
+    worker->ready = true; // worth an ask, whatever the last Sync reply said
+    move_worker(agent, worker, AGENT_WORKER_RUNNING);
+    follow_wish(agent, worker);
+}
+
+void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    (void)now_ms;
+    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_COMPLETING) {
+        return;
+    }
+    move_worker(agent, worker, AGENT_WORKER_COMPLETED);
+    follow_wish(agent, worker);
+}
+
+void agent_worker_ended(struct agent *agent,
+                        uint64_t worker_id,
+                        enum agent_worker_failure failure,
+                        const char *error,
+                        bool executing,
+                        int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    if (worker == NULL || over(worker)) {
+        return;
+    }
+    if (worker->told == AGENT_WISH_STOP) { // its end was our doing, whatever it says
+        failure = AGENT_FAILURE_NONE;
+        executing = false;
+    }
+    if (worker->wish == AGENT_WISH_STOP) {
+        hand_drop_held(&worker->hand);
+    }
+    hand_give_back(&worker->hand, executing, error, now_ms);
+    worker->failure = failure;
+    if (failure != AGENT_FAILURE_NONE) {
+        worker->error = memory_strdup(error == NULL ? "" : error);
+    }
+    worker->end =
+        failure == AGENT_FAILURE_NONE ? AGENT_WORKER_EXITED : AGENT_WORKER_FAILED;
+    settle(agent, worker);
+}
+
+bool agent_batch_current(struct agent *agent,
+                         uint64_t worker_id,
+                         uint64_t *out_index,
+                         uint64_t *out_attempt)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+    struct hand_batch *batch = worker == NULL ? NULL : hand_first_held(&worker->hand);
+
+    if (batch == NULL) {
+        return false;
+    }
+    *out_index = batch->index;
+    *out_attempt = batch->attempt;
+    return true;
+}
+
+void agent_batch_ended(struct agent *agent,
+                       uint64_t worker_id,
+                       const struct hand_end *end,
+                       int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    if (worker != NULL) {
+        hand_end(&worker->hand, end, now_ms);
+        follow_wish(agent, worker);
+    }
+}
+
+void agent_batch_stored(struct agent *agent,
+                        uint64_t worker_id,
+                        uint64_t attempt,
+                        const char *error,
+                        int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    if (worker != NULL) {
+        (void)hand_stored(&worker->hand, attempt, error, now_ms);
+    }
+}
+
+void agent_log_shipped(struct agent *agent, uint64_t worker_id, uint64_t mark)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    if (worker != NULL && mark > worker->log_shipped) {
+        worker->log_shipped = mark;
+    }
+}
+
+bool agent_worker_idle(const struct agent *agent, uint64_t worker_id)
+{
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        const struct worker *worker = agent->workers[i];
+
+        if (worker->id == worker_id) {
+            return worker->hand.held + worker->hand.storing == 0;
+        }
+    }
+    return true;
+}
+
+/* --- leaving ---------------------------------------------------------------------- */
+
+void agent_drain(struct agent *agent)
+{
+    if (agent->draining) {
+        return;
+    }
+    agent->draining = true;
+    agent->changes++;
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (agent->workers[i]->wish < AGENT_WISH_DRAIN) {
+            agent->workers[i]->wish = AGENT_WISH_DRAIN;
+        }
+        follow_wish(agent, agent->workers[i]);
+    }
+}
+
+void agent_stop(struct agent *agent)
+{
+    agent_drain(agent);
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (!over(agent->workers[i])) {
+            tell_stop(agent, agent->workers[i]);
+        }
+    }
+}
+
+bool agent_has_workers(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (!agent_worker_state_final(agent->workers[i]->state)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool agent_finished(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        if (agent->workers[i]->hand.count > 0) {
+            return false;
+        }
+    }
+    return !agent_has_workers(agent) && agent->changes == agent->changes_told;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* home.c - what an agent keeps in its state folder */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "agent/home.h"
+#include "common/embed.h"
+#include "common/fs.h"
+#include "common/id.h"
+
+#define ID_TEXT_SIZE (2 * SESSION_AGENT_ID_SIZE)
+
+extern const struct embed_file embed_runner[];
+
+int home_write_runner(const char *folder, struct error *err)
+{
+    char *package = fs_join(folder, "runner/cortex_runner");
+    int result = fs_make_folder(package, 0755, err);
+
+    for (const struct embed_file *file = embed_runner;
+         result == 0 && file->name != NULL;
+         file++) {
+        char *path = fs_join(package, file->name);
+
+        result = fs_write_durable(path, file->text, file->size, 0644, err);
+        free(path);
+    }
+    free(package);
+    return result;
+}
+
+static int digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *found = c == '\0' ? NULL : strchr(digits, c);
+
+    return found == NULL ? -1 : (int)(found - digits);
+}
+
+static bool parse_id(const struct buffer *text, unsigned char *out)
+{
+    if (text->size < ID_TEXT_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < SESSION_AGENT_ID_SIZE; i++) {
+        int high = digit(text->data[2 * i]);
+        int low = digit(text->data[2 * i + 1]);
+
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+static int load_id(const char *folder, unsigned char *out, struct error *err)
+{
+    char *path = fs_join(folder, "agent_id");
+    struct buffer text = BUFFER_INIT;
+    int result = 0;
+
+    if (fs_exists(path)) {
+        result = fs_read(path, 4096, &text, err);
+        if (result == 0 && !parse_id(&text, out)) {
+            result = error_set(err,
+                               ERROR_FAILED_PRECONDITION,
+                               "%s: expected %d hex digits; remove it to get a new id",
+                               path,
+                               ID_TEXT_SIZE);
+        }
+    } else {
+        id_random_bytes(out, SESSION_AGENT_ID_SIZE);
+        for (size_t i = 0; i < SESSION_AGENT_ID_SIZE; i++) {
+            buffer_add_format(&text, "%02x", out[i]);
+        }
+        buffer_add_char(&text, '\n');
+        result = fs_write_durable(path, text.data, text.size, 0600, err);
+    }
+    buffer_fini(&text);
+    free(path);
+    return result;
+}
+
+static int take_lock(const char *folder, int *out_fd, struct error *err)
+{
+    char *path = fs_join(folder, "lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int result = 0;
+
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (fd >= 0 && errno == EWOULDBLOCK) {
+            result = error_set(
+                err, ERROR_FAILED_PRECONDITION, "an agent already runs in %s", folder);
+        } else {
+            result = error_set_errno(err, ERROR_INTERNAL, "cannot lock %s", path);
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    } else {
+        *out_fd = fd;
+    }
+    free(path);
+    return result;
+}
+
+static int fill(struct home *home, struct error *err)
+{
+    char *workers = fs_join(home->folder, "workers");
+    int result = fs_remove_tree(workers, err);
+
+    free(workers);
+    if (result != 0 || home_write_runner(home->folder, err) != 0) {
+        return -1;
+    }
+    return load_id(home->folder, home->agent_id, err);
+}
+
+int home_open(const char *folder, struct home *out, struct error *err)
+{
+    struct home home = {.lock_fd = -1};
+
+    if (fs_make_folder(folder, 0700, err) != 0) {
+        return -1;
+    }
+    home.folder = realpath(folder, NULL);
+    if (home.folder == NULL) {
+        return error_set_errno(err, ERROR_INTERNAL, "cannot resolve %s", folder);
+    }
+    if (take_lock(home.folder, &home.lock_fd, err) != 0 || fill(&home, err) != 0) {
+        home_close(&home);
+        return -1;
+    }
+    *out = home;
+    return 0;
+}
+
+void home_close(struct home *home)
+{
+    if (home->lock_fd >= 0) {
+        (void)close(home->lock_fd);
+        home->lock_fd = -1;
+    }
+    free(home->folder);
+    home->folder = NULL;
+}

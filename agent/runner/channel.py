@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""channel.py - how a runner talks with its agent
+
+Frames on a stream socket, little-endian: uint32 size of what follows, uint8 type,
+body. agent/runner.h says what each holds. Beside it a shared page of uint64 numbers:
+
+    [0]  written by the agent: not 0 means "begin no further batch"
+    [1]  written by the runner: how many batches it has begun
+
+so that an order to leave overtakes the batches already sent, and the agent knows of
+a dead runner whether it died in predict. Predictors close, fork and redirect
+descriptors: ours are moved above the process's descriptor limit, where a loop over
+all of them does not reach, and are closed in forked children.
+"""
+import fcntl
+import mmap
+import os
+import resource
+import struct
+
+START = 1
+BATCH = 2
+COMPLETE = 3
+LEAVE = 4
+
+READY = 16
+SETUP_FAILED = 17
+RESULT = 18
+COMPLETED = 19
+COMPLETE_FAILED = 20
+LEFT = 21
+
+READ_SIZE = 1 << 18  # many small batches in one system call
+PAGE_SIZE = 4096
+HIDDEN_FDS = 8  # how far above the limit ours may go
+
+_HEAD = struct.Struct("<IB")
+
+
+def hide(fd):
+    """Moves a descriptor above the soft limit if the hard one has room, and marks it
+    close-on-exec. Returns the new number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        roomy = soft + HIDDEN_FDS
+        if hard != resource.RLIM_INFINITY:
+            roomy = min(roomy, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (roomy, hard))
+        try:
+            least = soft if roomy > soft else max(soft - HIDDEN_FDS, 3)
+            new = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    except (OSError, ValueError):
+        new = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    return new
+
+
+class Channel:
+    """One per process, used by its main thread only."""
+
+    def __init__(self, fd, page_fd):
+        self._fd = hide(fd)
+        os.close(fd)
+        self._page = memoryview(mmap.mmap(page_fd, PAGE_SIZE)).cast("Q")
+        os.close(page_fd)
+        self._data = b""
+        self._at = 0
+        self._begun = 0
+        self.forked = False
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self):
+        self.forked = True
+        try:
+            os.close(self._fd)
+        except OSError:
+            pass
+
+    def leaving(self):
+        return self._page[0] != 0
+
+    def begin_batch(self):
+        self._begun += 1
+        self._page[1] = self._begun
+
+    def receive(self):
+        """The next frame's type and body; waits for it. EOFError if the agent is gone."""
+        while True:
+            at = self._at
+            left = len(self._data) - at
+            need = 5
+            if left >= 5:
+                size, kind = _HEAD.unpack_from(self._data, at)
+                need = size + 4
+                if left >= need:
+                    self._at = at + need
+                    return kind, self._data[at + 5 : at + need]
+            self._fill(need)
+
+    def _fill(self, need):
+        """Reads until at least `need` bytes are there from the current place on."""
+        pieces = [self._data[self._at :]]
+        have = len(pieces[0])
+        while have < need:
+            piece = os.read(self._fd, max(READ_SIZE, need - have))
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            have += len(piece)
+        self._data = b"".join(pieces)
+        self._at = 0
+
+    def send(self, kind, body=b""):
+        """Sends one frame. It is with the kernel when this returns, so it reaches the
+        agent even if the process dies at once."""
+        frame = _HEAD.pack(len(body) + 1, kind) + body
+        sent = os.write(self._fd, frame)
+        while sent < len(frame):
+            sent += os.write(self._fd, memoryview(frame)[sent:])

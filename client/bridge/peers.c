@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peers.c - how long a client may take */
+#include "client/bridge/peers.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/buffer.h"
+
+#define CUT_READS_MAX 64 /* a client may send faster than we throw away */
+
+struct peer *peers_add(struct peers *peers, int fd, int64_t now_ms)
+{
+    struct peer *peer = memory_zalloc(sizeof(*peer));
+
+    peer->fd = fd;
+    peer->next = peers->first;
+    peer->link = &peers->first;
+    if (peer->next) {
+        peer->next->link = &peer->next;
+    }
+    peers->first = peer;
+    peers_enter(peers, peer, PEER_HEADER, now_ms);
+    return peer;
+}
+
+void peers_remove(struct peer *peer)
+{
+    *peer->link = peer->next;
+    if (peer->next) {
+        peer->next->link = peer->link;
+    }
+    free(peer);
+}
+
+void peers_enter(const struct peers *peers,
+                 struct peer *peer,
+                 enum peer_phase phase,
+                 int64_t now_ms)
+{
+    const int64_t may_take_ms[] = {
+        [PEER_HEADER] = peers->header_ms,
+        [PEER_BODY] = peers->body_ms,
+        [PEER_ANSWER] = -1,
+        [PEER_IDLE] = peers->idle_ms,
+    };
+
+    peer->phase = phase;
+    peer->deadline_ms =
+        may_take_ms[phase] < 0 ? INT64_MAX : now_ms + may_take_ms[phase];
+}
+
+// MHD sees the end of the stream and closes. Nothing of an answer has been sent in
+// these phases, so ours cannot land in the middle of one.
+static void cut(const struct peer *peer)
+{
+    static const char body[] =
+        "{\"kind\":\"request_timeout\",\"message\":\"the request took too long to "
+        "arrive\"}\n";
+    char text[4096];
+
+    if (peer->phase != PEER_IDLE) {
+        struct buffer out = BUFFER_INIT;
+        buffer_add_format(&out,
+                          "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
+                          "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+                          "\r\n%s",
+                          sizeof(body) - 1,
+                          body);
+        (void)send(peer->fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        buffer_fini(&out);
+    }
+    // What has come already is read, or else closing would discard what we just said.
+    for (int i = 0; i < CUT_READS_MAX; i++) {
+        if (recv(peer->fd, text, sizeof(text), MSG_DONTWAIT) <= 0) {
+            break;
+        }
+    }
+    (void)shutdown(peer->fd, SHUT_RDWR);
+}
+
+static bool has_hung_up(const struct peer *peer)
+{
+    struct pollfd poll_fd = {.fd = peer->fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, 0) > 0 &&
+           (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+void peers_sweep(const struct peers *peers, int64_t now_ms)
+{
+    for (struct peer *peer = peers->first; peer; peer = peer->next) {
+        if (now_ms >= peer->deadline_ms) {
+            cut(peer);
+            peer->deadline_ms = INT64_MAX;
+        } else if (peer->stream && stream_suspended(peer->stream) &&
+                   has_hung_up(peer)) {
+            stream_abandon(peer->stream);
+        }
+    }
+}
+
+void peers_abandon_streams(const struct peers *peers)
+{
+    for (struct peer *peer = peers->first; peer; peer = peer->next) {
+        if (peer->stream) {
+            stream_abandon(peer->stream);
+        }
+    }
+}

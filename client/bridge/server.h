@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.h - how HTTP requests come in and replies go out
+ *
+ * libmicrohttpd without threads of its own: whoever calls server_run accepts, reads,
+ * and writes, and never blocks on the master. A request that needs the master is
+ * handed to a pool with its connection suspended, and resumed when the reply is there.
+ *
+ * What is limited: connections, headers (by MHD, 64 KiB), one body and all bodies
+ * together, and the time a client takes to send a request (peers.h). What leaves doubt
+ * about where a request ends is refused (framing.h).
+ */
+#ifndef CORTEX_CLIENT_BRIDGE_SERVER_H
+#define CORTEX_CLIENT_BRIDGE_SERVER_H
+
+#include <signal.h>
+#include <stdint.h>
+
+#include "client/bridge/translate.h"
+
+#define SERVER_CONNECTIONS_MAX 1000
+#define SERVER_BODY_SIZE_MAX   ((10u << 20) + (64u << 10)) /* 10 MiB, and a margin */
+/* so that a little too much is the master's to say */
+#define SERVER_BODIES_SIZE_MAX (256u << 20) /* of all requests at a time */
+#define SERVER_DISCARD_SIZE_MAX                                                        \
+    (64u << 20)                     /* read on, so that a client sees its 413          \
+                                     */
+#define SERVER_KEY_SIZE_MAX     255 /* bytes of an Idempotency-Key */
+#define SERVER_DRAIN_TIMEOUT_MS 10000
+
+struct server;
+
+struct server_options {
+    int listen_fd;     /* taken over */
+    int64_t header_ms; /* for a request's headers to arrive */
+    int64_t body_ms;   /* for its body */
+    int64_t idle_ms;   /* between requests, and while a client takes nothing */
+};
+
+/* bridge is borrowed. */
+int server_create(const struct server_options *options,
+                  struct bridge *bridge,
+                  struct server **out_server,
+                  struct error *err);
+
+/* Serves until *stop is set by the handler of a signal that is blocked otherwise; then
+ * accepts nothing more, breaks the streams, answers what is in flight (at most
+ * SERVER_DRAIN_TIMEOUT_MS) and returns. */
+void server_run(struct server *server, const volatile sig_atomic_t *stop);
+
+#endif

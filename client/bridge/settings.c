@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settings.c - what the bridge is told on its command line */
+#include "client/bridge/settings.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/fs.h"
+#include "common/options.h"
+
+#define TIMEOUT_MIN_MS 100
+#define TIMEOUT_MAX_MS 3600000
+
+static int read_log_level(const char *text, enum log_level *out, struct error *err)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum log_level)i;
+            return 0;
+        }
+    }
+    return error_set(err,
+                     ERROR_INVALID_ARGUMENT,
+                     "--log-level: got \"%s\", expected debug, info, warning or error",
+                     text);
+}
+
+int settings_read(int argc, char **argv, struct settings *out, struct error *err)
+{
+    struct settings settings = {
+        .master = "tcp://127.0.0.1:8790",
+        .listen = "127.0.0.1:8888",
+        .ready_fd = -1,
+        .header_ms = 10000,
+        .body_ms = 60000,
+        .idle_ms = 60000,
+        .master_ms = 10000,
+    };
+    const char *level = "info";
+#define TIMEOUT(name, member, help)                                                    \
+    {                                                                                  \
+        name, 0, OPTION_DURATION, &settings.member, "TIME", help, TIMEOUT_MIN_MS,      \
+            TIMEOUT_MAX_MS                                                             \
+    }
+    const struct option_row rows[] = {
+        {"master",
+         'm',
+         OPTION_TEXT,
+         &settings.master,
+         "URL",
+         "the master's address (default tcp://127.0.0.1:8790)",
+         0,
+         0},
+        {"listen",
+         'l',
+         OPTION_TEXT,
+         &settings.listen,
+         "HOST:PORT",
+         "where to serve HTTP (default 127.0.0.1:8888; port 0: any)",
+         0,
+         0},
+        {"state-dir",
+         's',
+         OPTION_TEXT,
+         &settings.state_dir,
+         "DIR",
+         "folder to run in, made if it is missing",
+         0,
+         0},
+        {"ready-fd",
+         0,
+         OPTION_NUMBER,
+         &settings.ready_fd,
+         "N",
+         "descriptor to write the URL to once it is served",
+         0,
+         1023},
+        {"insecure",
+         0,
+         OPTION_FLAG,
+         &settings.insecure,
+         NULL,
+         "serve other machines too, without asking who they are",
+         0,
+         0},
+        {"log-level",
+         0,
+         OPTION_TEXT,
+         &level,
+         "LEVEL",
+         "debug, info (default), warning or error",
+         0,
+         0},
+        TIMEOUT("header-timeout", header_ms, "for a request's headers (default 10s)"),
+        TIMEOUT("body-timeout", body_ms, "for a request's body (default 60s)"),
+        TIMEOUT("idle-timeout", idle_ms, "between requests (default 60s)"),
+        TIMEOUT("master-timeout", master_ms, "for the master's answer (default 10s)"),
+        {0},
+    };
+#undef TIMEOUT
+    const struct options options = {
+        .program = "cortex-bridge",
+        .usage = "[OPTION]...",
+        .summary = "Serves the Batch API over HTTP, asking a master.",
+        .rows = rows,
+    };
+    int positional;
+
+    if (options_parse(&options, argc, argv, &positional, err) != 0 ||
+        read_log_level(level, &settings.log_level, err) != 0) {
+        return -1;
+    }
+    *out = settings;
+    return 0;
+}
+
+int settings_enter_folder(const struct settings *settings, struct error *err)
+{
+    const char *path = settings->state_dir;
+
+    if (!path) {
+        return 0;
+    }
+    if (fs_make_folder(path, 0700, err) != 0) {
+        return -1;
+    }
+    return chdir(path) == 0
+               ? 0
+               : error_set_errno(err, ERROR_INVALID_ARGUMENT, "--state-dir %s", path);
+}
+
+void settings_tell_ready(const struct settings *settings, const char *url)
+{
+    int fd = (int)settings->ready_fd;
+
+    if (fd < 0) {
+        return;
+    }
+    char *line = memory_format("%s\n", url);
+    (void)fs_write_all(fd, line, strlen(line), NULL); // who asked may be gone
+    (void)close(fd);
+    free(line);
+}

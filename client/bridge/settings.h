@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settings.h - what the bridge is told on its command line
+ *
+ * Start-up only.
+ */
+#ifndef CORTEX_CLIENT_BRIDGE_SETTINGS_H
+#define CORTEX_CLIENT_BRIDGE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/log.h"
+
+struct settings {
+    const char *master;    /* URL */
+    const char *listen;    /* HOST:PORT */
+    const char *state_dir; /* NULL: none */
+    int64_t ready_fd;      /* -1: none */
+    bool insecure;         /* may listen beyond this machine */
+    enum log_level log_level;
+    int64_t header_ms; /* limits of a client's slowness, see server.h */
+    int64_t body_ms;
+    int64_t idle_ms;
+    int64_t master_ms; /* how long the master may take to answer what only reads */
+};
+
+/* Strings point into argv. */
+int settings_read(int argc, char **argv, struct settings *out, struct error *err);
+
+/* Makes the state folder and goes into it, so that the caller's is not held. */
+int settings_enter_folder(const struct settings *settings, struct error *err);
+
+/* Writes the URL as a line to the descriptor that waits for it, and closes it. */
+void settings_tell_ready(const struct settings *settings, const char *url);
+
+#endif

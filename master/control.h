@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.h - how a user stops a job, and what time itself brings about
+ *
+ * Handles StopJob, and everything that happens because a moment has come: timeouts,
+ * leases that run out, agents that are not heard of. */
+#ifndef CORTEX_MASTER_CONTROL_H
+#define CORTEX_MASTER_CONTROL_H
+
+#include "common/error.h"
+#include "master/request.h"
+#include "master/state.h"
+
+/* FAILED_PRECONDITION batchapi.job_is_not_in_progress for a job that is terminal. */
+int control_stop(struct state *state, const struct request *request, struct error *err);
+
+/* Looks at all that has a deadline and sets state->wake_ms anew. Call when wake_ms has
+ * come; more often does no harm. */
+int control_tick(struct state *state, struct error *err);
+
+#endif

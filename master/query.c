@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* query.c - what the master tells about apis, jobs and batches */
+#include "master/query.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/json.h"
+#include "common/version.h"
+#include "master/message.h"
+#include "master/submit.h"
+#include "proto/agent.pb-c.h"
+#include "proto/client.pb-c.h"
+
+#define QUERY_JOBS_DEFAULT    10
+#define QUERY_JOBS_MAX        1000
+#define QUERY_VERSIONS        10
+#define QUERY_BATCHES_DEFAULT 100
+#define QUERY_BATCHES_MAX     1000
+
+static void reply_with(struct state *state, void *call, ProtobufCMessage *message)
+{
+    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
+
+    action->call = call;
+    action->message = message;
+}
+
+static int unknown_job(const char *api_name, uint64_t job_id, struct error *err)
+{
+    return error_set_kind(err,
+                          ERROR_NOT_FOUND,
+                          "batchapi.job_not_found",
+                          "unable to find batch job %016" PRIx64 " (%s api)",
+                          job_id,
+                          api_name);
+}
+
+/* Jobs */
+
+static Cortex__V1__Job *describe(const struct job_record *record)
+{
+    Cortex__V1__Job *job = message_new(&cortex__v1__job__descriptor);
+
+    job->job_id = record->job_id;
+    message_text(&job->api_name, record->api_name);
+    message_text(&job->api_id, record->api_id);
+    job->state = (Cortex__V1__JobState)record->state;
+    job->workers = record->workers;
+    job->timeout_s = record->timeout_s;
+    job->max_attempts = record->max_attempts;
+    message_text(&job->dead_letter_arn, record->dead_letter_arn);
+    message_text(&job->config, record->config);
+    job->total = record->total;
+    job->succeeded = record->succeeded;
+    job->failed = record->failed;
+    job->succeeded_us = record->succeeded_us;
+    job->start_ns = record->start_ns;
+    job->end_ns = record->end_ns;
+    message_text(&job->reason, record->reason);
+    return job;
+}
+
+static Cortex__V1__WorkerCounts *count_workers(const struct state *state,
+                                               const struct job *live)
+{
+    Cortex__V1__WorkerCounts *counts =
+        message_new(&cortex__v1__worker_counts__descriptor);
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
+        const struct roster_worker *worker = entry;
+        if (worker->job_id != live->record.job_id) {
+            continue;
+        }
+        counts->running += worker->state >= ROSTER_RUNNING;
+        counts->initializing += worker->state < ROSTER_RUNNING;
+    }
+    bool stalled = live->short_since_ms > 0 &&
+                   state->now_ms - live->short_since_ms > STATE_STALLED_MS;
+    counts->pending = stalled ? 0 : live->short_workers;
+    counts->stalled = stalled ? live->short_workers : 0;
+    counts->succeeded = live->workers_exited;
+    counts->failed = live->workers_failed;
+    return counts;
+}
+
+// A live job's counts are in memory; its row's are those of its last change of state.
+static Cortex__V1__Job *describe_now(const struct state *state,
+                                     const struct job_record *record)
+{
+    Cortex__V1__Job *job = describe(record);
+    const struct job *live = state_job(state, record->job_id);
+
+    if (!live || job_state_terminal(live->record.state)) {
+        return job;
+    }
+    job->state = (Cortex__V1__JobState)live->record.state;
+    job->total = live->book.total;
+    job->succeeded = live->book.succeeded;
+    job->failed = live->book.failed;
+    job->succeeded_us = live->book.succeeded_us;
+    job->queued = batch_queued(&live->book);
+    job->in_hand = live->book.in_hand;
+    if (live->record.state == JOB_RUNNING) {
+        job->has_worker_counts = true;
+        job->worker_counts = count_workers(state, live);
+    }
+    return job;
+}
+
+// The version's ids stand in the job's description.
+static void add_ids(Cortex__V1__Job *job, const struct api_version *version)
+{
+    message_text(&job->spec_id, version->spec_id);
+    message_text(&job->predictor_id, version->predictor_id);
+}
+
+Cortex__V1__Job *query_submitted(const struct job_record *record)
+{
+    Cortex__V1__Job *job = describe(record);
+
+    job->state = CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING;
+    job->total = job->succeeded = job->failed = job->succeeded_us = 0;
+    job->end_ns = 0;
+    return job;
+}
+
+static uint32_t jobs_in_progress(const struct state *state, const char *api_name)
+{
+    uint32_t count = 0;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->jobs, &cursor, &key, &entry)) {
+        const struct job *job = entry;
+        count += !job_state_terminal(job->record.state) &&
+                 (!api_name || strcmp(job->record.api_name, api_name) == 0);
+    }
+    return count;
+}
+
+Cortex__V1__Api *query_definition(const struct state *state,
+                                  const struct api_version *version)
+{
+    Cortex__V1__Api *api = message_new(&cortex__v1__api__descriptor);
+
+    message_text(&api->name, version->name);
+    message_text(&api->kind, "BatchAPI");
+    message_text(&api->endpoint, version->endpoint);
+    message_text(&api->api_id, version->api_id);
+    message_text(&api->spec, version->spec);
+    api->updated_ns = version->deployed_ns;
+    api->jobs_in_progress = jobs_in_progress(state, version->name);
+    return api;
+}
+
+/* Handlers */
+
+static Cortex__V1__Agent *describe_agent(const struct state *state,
+                                         const struct roster_agent *agent)
+{
+    Cortex__V1__Agent *described = message_new(&cortex__v1__agent__descriptor);
+    char agent_id[2 * ROSTER_AGENT_ID_SIZE + 1];
+
+    for (size_t i = 0; i < ROSTER_AGENT_ID_SIZE; i++) {
+        (void)snprintf(agent_id + 2 * i, 3, "%02x", agent->agent_id[i]);
+    }
+    message_text(&described->agent_id, agent_id);
+    message_text(&described->name, agent->name);
+    message_text(&described->release, agent->release);
+    described->cpu_millis = agent->cpu_millis;
+    described->memory_bytes = agent->memory_bytes;
+    described->gpus = agent->gpus;
+    described->workers = agent->worker_count;
+    described->heard_ms_ago = state->now_ms - agent->heard_ms;
+    for (const struct roster_worker *worker = agent->workers; worker;
+         worker = worker->next) {
+        const struct job *job = state_job(state, worker->job_id);
+        described->in_hand += job ? batch_held_by(&job->book, worker->worker_id) : 0;
+    }
+    return described;
+}
+
+int query_info(struct state *state, const struct request *request, struct error *err)
+{
+    Cortex__V1__InfoReply *reply = message_new(&cortex__v1__info_reply__descriptor);
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    (void)err;
+    message_text(&reply->release, version_text());
+    message_text(&reply->bridge_url, state->settings.bridge_url);
+    reply->boot = state->boot;
+    reply->jobs_in_progress = jobs_in_progress(state, NULL);
+    while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
+        const struct roster_agent *agent = entry;
+        if (agent->state == ROSTER_PRESENT) {
+            message_append(&reply->n_agents,
+                           (void ***)&reply->agents,
+                           describe_agent(state, agent));
+        }
+    }
+    reply_with(state, request->call, &reply->base);
+    return 0;
+}
+
+struct listing {
+    const struct state *state;
+    size_t count;
+    size_t limit;
+    size_t n;
+    Cortex__V1__Job **jobs;
+};
+
+static int list_job(void *arg, const struct job_record *record, struct error *err)
+{
+    struct listing *listing = arg;
+
+    (void)err;
+    if (listing->count++ < listing->limit) {
+        message_append(&listing->n,
+                       (void ***)&listing->jobs,
+                       describe_now(listing->state, record));
+    }
+    return 0;
+}
+
+int query_list_apis(struct state *state,
+                    const struct request *request,
+                    struct error *err)
+{
+    Cortex__V1__ListApisReply *reply =
+        message_new(&cortex__v1__list_apis_reply__descriptor);
+
+    for (size_t i = 0; i < state->api_count; i++) {
+        struct listing latest = {.state = state, .limit = 1};
+        Cortex__V1__ListedApi *listed =
+            message_new(&cortex__v1__listed_api__descriptor);
+        listed->api = query_definition(state, state->apis[i]);
+        message_append(&reply->n_apis, (void ***)&reply->apis, listed);
+        if (store_job_list(
+                state->store, state->apis[i]->name, 0, -1, 1, list_job, &latest, err) !=
+            0) {
+            protobuf_c_message_free_unpacked(&reply->base, NULL);
+            return -1;
+        }
+        listed->has_latest_job = latest.n > 0;
+        listed->latest_job = latest.n > 0 ? latest.jobs[0] : NULL;
+        free(latest.jobs);
+    }
+    reply_with(state, request->call, &reply->base);
+    return 0;
+}
+
+static int list_version(void *arg, const struct api_version *version, struct error *err)
+{
+    Cortex__V1__GetApiReply *reply = arg;
+    Cortex__V1__ApiVersion *listed = message_new(&cortex__v1__api_version__descriptor);
+
+    (void)err;
+    message_text(&listed->api_id, version->api_id);
+    listed->deployed_ns = version->deployed_ns;
+    message_append(&reply->n_versions, (void ***)&reply->versions, listed);
+    return 0;
+}
+
+// How many jobs: what was asked for; else ten, or all that are in progress.
+static size_t job_limit(const struct state *state,
+                        const Cortex__V1__GetApiRequest *said)
+{
+    size_t limit = said->limit;
+
+    if (limit == 0) {
+        size_t live = jobs_in_progress(state, said->api_name);
+        limit = live > QUERY_JOBS_DEFAULT ? live : QUERY_JOBS_DEFAULT;
+    }
+    return limit < QUERY_JOBS_MAX ? limit : QUERY_JOBS_MAX;
+}
+
+int query_api(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__GetApiRequest *said =
+        (const Cortex__V1__GetApiRequest *)request->message;
+    struct api_version *version = NULL;
+
+    if (!(version = submit_find_api(state, said->api_name, err))) {
+        return -1;
+    }
+    Cortex__V1__GetApiReply *reply =
+        message_new(&cortex__v1__get_api_reply__descriptor);
+    struct listing listing = {.state = state, .limit = job_limit(state, said)};
+    int job_state = (int)said->state > 0 ? (int)said->state : -1;
+    reply->api = query_definition(state, version);
+    int result = store_job_list(state->store,
+                                said->api_name,
+                                said->after_job_id,
+                                job_state,
+                                listing.limit + 1,
+                                list_job,
+                                &listing,
+                                err);
+    reply->n_jobs = listing.n;
+    reply->jobs = listing.jobs;
+    reply->more = listing.count > listing.limit;
+    if (result == 0) {
+        result = store_api_versions(
+            state->store, said->api_name, QUERY_VERSIONS, list_version, reply, err);
+    }
+    if (result != 0) {
+        protobuf_c_message_free_unpacked(&reply->base, NULL);
+        return -1;
+    }
+    reply_with(state, request->call, &reply->base);
+    return 0;
+}
+
+// Whether the path is the endpoint or goes on below it.
+static bool lies_below(const char *path, const char *endpoint)
+{
+    size_t length = strlen(endpoint);
+
+    return strncmp(path, endpoint, length) == 0 &&
+           (path[length] == '\0' || path[length] == '/');
+}
+
+int query_endpoint(struct state *state,
+                   const struct request *request,
+                   struct error *err)
+{
+    const Cortex__V1__ResolveEndpointRequest *said =
+        (const Cortex__V1__ResolveEndpointRequest *)request->message;
+    const struct api_version *best = NULL;
+
+    for (size_t i = 0; i < state->api_count; i++) {
+        const struct api_version *version = state->apis[i];
+        if (lies_below(said->path, version->endpoint) &&
+            (!best || strlen(version->endpoint) > strlen(best->endpoint))) {
+            best = version;
+        }
+    }
+    if (!best) {
+        return error_set_kind(err,
+                              ERROR_NOT_FOUND,
+                              "resources.api_not_deployed",
+                              "no api is deployed at \"%s\"",
+                              said->path);
+    }
+    Cortex__V1__ResolveEndpointReply *reply =
+        message_new(&cortex__v1__resolve_endpoint_reply__descriptor);
+    message_text(&reply->api_name, best->name);
+    message_text(&reply->rest, said->path + strlen(best->endpoint));
+    reply_with(state, request->call, &reply->base);
+    return 0;
+}
+
+// The record of any job of the api ("": of whatever api); the caller finis it.
+static int find_job(const struct state *state,
+                    const char *api_name,
+                    uint64_t job_id,
+                    struct job_record *out_record,
+                    struct error *err)
+{
+    bool found = false;
+    struct job_record record = {0};
+
+    if (api_name[0] && !submit_find_api(state, api_name, err)) {
+        return -1;
+    }
+    if (store_job_get(state->store, job_id, &record, &found, err) != 0) {
+        return -1;
+    }
+    if (found && api_name[0] && strcmp(record.api_name, api_name) != 0) {
+        job_record_fini(&record);
+        found = false;
+    }
+    if (!found) {
+        return unknown_job(api_name, job_id, err);
+    }
+    *out_record = record;
+    return 0;
+}
+
+int query_job(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__GetJobRequest *said =
+        (const Cortex__V1__GetJobRequest *)request->message;
+    struct job_record record = {0};
+    struct api_version *version = NULL;
+
+    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+        return -1;
+    }
+    int result = store_api_version_get(state->store, record.api_id, &version, err);
+    if (result == 0) {
+        Cortex__V1__GetJobReply *reply =
+            message_new(&cortex__v1__get_job_reply__descriptor);
+        reply->job = describe_now(state, &record);
+        if (version) {
+            add_ids(reply->job, version);
+            reply->api = query_definition(state, version);
+        }
+        reply_with(state, request->call, &reply->base);
+    }
+    api_version_unref(version);
+    job_record_fini(&record);
+    return result;
+}
+
+int query_log(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__ReadLogRequest *said =
+        (const Cortex__V1__ReadLogRequest *)request->message;
+    struct job_record record = {0};
+
+    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+        return -1;
+    }
+    struct action *action = outbox_add(&state->outbox, ACTION_LOG_READ);
+    action->call = request->call;
+    action->job_id = said->job_id;
+    action->closed = !state_job(state, said->job_id);
+    job_record_fini(&record);
+    return 0;
+}
+
+/* Batches */
+
+struct batch_listing {
+    const struct job *live; /* NULL: the job is terminal */
+    Cortex__V1__ListBatchesReply *reply;
+    uint64_t job_id;
+    int state;
+    uint64_t next; /* the first index that is not looked at yet */
+    uint64_t limit;
+};
+
+static Cortex__V1__Batch *describe_batch(const struct batch_listing *listing,
+                                         uint64_t index,
+                                         enum batch_state state)
+{
+    Cortex__V1__Batch *batch = message_new(&cortex__v1__batch__descriptor);
+
+    batch->batch_id = memory_zalloc(ID_UUID_TEXT_SIZE);
+    id_batch_format(listing->job_id, index, batch->batch_id);
+    batch->index = index;
+    batch->state = (Cortex__V1__BatchState)state;
+    return batch;
+}
+
+static void set_worker(Cortex__V1__Batch *batch, uint64_t worker_id)
+{
+    char name[20];
+
+    if (worker_id != 0) {
+        (void)snprintf(name, sizeof(name), "%016" PRIx64, worker_id);
+        message_text(&batch->worker, name);
+    }
+}
+
+static bool is_full(const struct batch_listing *listing)
+{
+    return listing->reply->n_batches >= listing->limit;
+}
+
+static void append(struct batch_listing *listing, Cortex__V1__Batch *batch)
+{
+    message_append(
+        &listing->reply->n_batches, (void ***)&listing->reply->batches, batch);
+}
+
+// Batches up to `end` that have no row: queued, or in hand.
+static void list_rowless(struct batch_listing *listing, uint64_t end)
+{
+    for (; listing->next < end && !is_full(listing); listing->next++) {
+        const struct batch *open = NULL;
+        enum batch_state state =
+            listing->live ? batch_state_of(&listing->live->book, listing->next, &open)
+                          : BATCH_QUEUED;
+        if (listing->state != 0 && (int)state != listing->state) {
+            continue;
+        }
+        Cortex__V1__Batch *batch = describe_batch(listing, listing->next, state);
+        if (open && open->state == BATCH_IN_HAND) {
+            set_worker(batch, open->worker_id);
+            batch->attempts = open->attempts + 1;
+        }
+        append(listing, batch);
+    }
+}
+
+static int list_row(void *arg, const struct batch_row *row, struct error *err)
+{
+    struct batch_listing *listing = arg;
+    const struct batch *open = NULL;
+
+    (void)err;
+    if (listing->state == 0 || listing->state == BATCH_QUEUED ||
+        listing->state == BATCH_IN_HAND) {
+        list_rowless(listing, row->index);
+    }
+    if (is_full(listing)) {
+        return 0;
+    }
+    if (listing->live) {
+        (void)batch_state_of(&listing->live->book, row->index, &open);
+    }
+    enum batch_state state = open ? open->state : row->state;
+    listing->next = row->index + 1;
+    if (listing->state != 0 && (int)state != listing->state) {
+        return 0;
+    }
+    Cortex__V1__Batch *batch = describe_batch(listing, row->index, state);
+    batch->attempts = row->attempts + (state == BATCH_IN_HAND);
+    set_worker(batch,
+               open && state == BATCH_IN_HAND ? open->worker_id : row->worker_id);
+    batch->start_ns = row->start_ms * 1000000;
+    batch->duration_us = row->duration_us;
+    message_text(&batch->error, row->error);
+    append(listing, batch);
+    return 0;
+}
+
+int query_batches(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__ListBatchesRequest *said =
+        (const Cortex__V1__ListBatchesRequest *)request->message;
+    struct job_record record = {0};
+
+    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+        return -1;
+    }
+    const struct job *live = state_job(state, said->job_id);
+    if (live && job_state_terminal(live->record.state)) {
+        live = NULL;
+    }
+    Cortex__V1__ListBatchesReply *reply =
+        message_new(&cortex__v1__list_batches_reply__descriptor);
+    struct batch_listing listing = {
+        .live = live,
+        .reply = reply,
+        .job_id = said->job_id,
+        .state = (int)said->state,
+        .next = said->from_index,
+        .limit = said->limit == 0 ? QUERY_BATCHES_DEFAULT : said->limit,
+    };
+    listing.limit =
+        listing.limit < QUERY_BATCHES_MAX ? listing.limit : QUERY_BATCHES_MAX;
+    uint64_t total = live ? live->book.total : record.total;
+    bool by_row = listing.state == BATCH_SUCCEEDED || listing.state == BATCH_FAILED;
+    int result = store_batch_each(state->store,
+                                  said->job_id,
+                                  by_row ? listing.state : 0,
+                                  said->from_index,
+                                  by_row ? listing.limit + 1 : UINT64_MAX,
+                                  list_row,
+                                  &listing,
+                                  err);
+    if (result != 0) {
+        protobuf_c_message_free_unpacked(&reply->base, NULL);
+    } else {
+        if (!by_row) {
+            list_rowless(&listing, total);
+        }
+        reply->more = is_full(&listing) && listing.next < total;
+        reply->next_index = listing.next;
+        reply_with(state, request->call, &reply->base);
+    }
+    job_record_fini(&record);
+    return result;
+}
+
+/* What agents ask for */
+
+static void add_member(struct buffer *out, const char *name, const char *text)
+{
+    buffer_add_format(out, "\"%s\": ", name);
+    json_add_string(out, text, strlen(text));
+    buffer_add_text(out, ", ");
+}
+
+// What a predictor gets as job_spec.
+static char *job_spec_of(const struct job *job)
+{
+    struct buffer out = BUFFER_INIT;
+    const struct job_record *record = &job->record;
+    char job_id[ID_JOB_TEXT_SIZE];
+    char start[CLOCK_TEXT_SIZE];
+
+    id_job_format(record->job_id, job_id);
+    clock_format_rfc3339(record->start_ns, start);
+    buffer_add_char(&out, '{');
+    add_member(&out, "job_id", job_id);
+    add_member(&out, "api_name", record->api_name);
+    buffer_add_format(&out, "\"workers\": %" PRIu32 ", ", record->workers);
+    if (record->dead_letter_arn[0]) {
+        buffer_add_text(&out, "\"sqs_dead_letter_queue\": {\"arn\": ");
+        json_add_string(&out, record->dead_letter_arn, strlen(record->dead_letter_arn));
+        buffer_add_format(
+            &out, ", \"max_receive_count\": %" PRIu32 "}, ", record->max_attempts);
+    } else {
+        buffer_add_text(&out, "\"sqs_dead_letter_queue\": null, ");
+    }
+    buffer_add_format(
+        &out, "\"config\": %s, ", record->config[0] ? record->config : "null");
+    if (record->timeout_s > 0) {
+        buffer_add_format(&out, "\"timeout\": %" PRIu64 ", ", record->timeout_s);
+    } else {
+        buffer_add_text(&out, "\"timeout\": null, ");
+    }
+    add_member(&out, "api_id", record->api_id);
+    add_member(&out, "spec_id", job->version->spec_id);
+    add_member(&out, "predictor_id", job->version->predictor_id);
+    add_member(&out, "sqs_url", "");
+    buffer_add_format(&out, "\"total_batch_count\": %" PRIu64 ", ", job->book.total);
+    buffer_add_format(&out, "\"start_time\": \"%s\"}", start);
+    return buffer_take(&out);
+}
+
+static void add_env(Cortex__V1__GetSetupReply *reply, const struct api_version *version)
+{
+    for (size_t at = 0; at < version->env_size; at += strlen(version->env + at) + 1) {
+        message_append(
+            &reply->n_env, (void ***)&reply->env, memory_strdup(version->env + at));
+    }
+}
+
+int query_setup(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__GetSetupRequest *said =
+        (const Cortex__V1__GetSetupRequest *)request->message;
+    const struct job *job = state_job(state, said->job_id);
+
+    if (!job) {
+        return unknown_job("any", said->job_id, err);
+    }
+    const struct api_version *version = job->version;
+    Cortex__V1__GetSetupReply *reply =
+        message_new(&cortex__v1__get_setup_reply__descriptor);
+    message_text(&reply->api_name, version->name);
+    message_text(&reply->project_id, version->project_id);
+    message_text(&reply->predictor_type, "python");
+    message_text(&reply->predictor_path, version->predictor_path);
+    message_text(&reply->python_path, version->python_path);
+    message_text(&reply->log_level, version->log_level);
+    add_env(reply, version);
+    message_text(&reply->api_config, version->config);
+    message_text(&reply->job_config, job->record.config);
+    reply->job_spec = job_spec_of(job);
+    reply_with(state, request->call, &reply->base);
+    return 0;
+}
+
+int query_append_log(struct state *state,
+                     const struct request *request,
+                     struct error *err)
+{
+    (void)err;
+    outbox_add(&state->outbox, ACTION_LOG_APPEND)->call = request->call;
+    return 0;
+}
+
+int query_project(struct state *state, const struct request *request, struct error *err)
+{
+    const Cortex__V1__GetProjectRequest *said =
+        (const Cortex__V1__GetProjectRequest *)request->message;
+    const struct job *job = state_job(state, said->job_id);
+
+    if (!job || strcmp(job->version->project_id, said->project_id) != 0) {
+        return error_set(err,
+                         ERROR_PERMISSION_DENIED,
+                         "project_id: \"%s\" is not the project of job %016" PRIx64,
+                         said->project_id,
+                         said->job_id);
+    }
+    outbox_add(&state->outbox, ACTION_PROJECT_READ)->call = request->call;
+    return 0;
+}

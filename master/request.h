@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request.h - what a handler is given
+ *
+ * A handler returns 0 when it has put the answer into the outbox (or keeps the call to
+ * answer it later), and -1 with an error that the caller answers with. Everything is
+ * borrowed for the time of the call. */
+#ifndef CORTEX_MASTER_REQUEST_H
+#define CORTEX_MASTER_REQUEST_H
+
+#include <stddef.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+struct request {
+    void *call;                      /* names the caller in the outbox; opaque here */
+    const unsigned char *request_id; /* 16 bytes */
+    const ProtobufCMessage *message;
+    const void *attachment;
+    size_t attachment_size;
+    void *prepared; /* what a thread of the pool made of it beforehand, or NULL */
+};
+
+#endif

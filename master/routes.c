@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* routes.c - which handler a method has */
+#include "master/routes.h"
+
+#include <string.h>
+
+#include "common/buffer.h"
+#include "master/control.h"
+#include "master/deploy.h"
+#include "master/placement.h"
+#include "master/query.h"
+#include "master/submit.h"
+#include "master/sync.h"
+#include "master/work.h"
+
+#define BODY_MAX  (10u << 20) /* of a submission */
+#define PIECE_MAX (4u << 20)  /* of an archive, or of log */
+
+/* clang-format off */
+static const struct route routes[] = {
+    {"cortex.v1.AgentService/Work",       ROUTE_DIRECT,  work_handle,      0},
+    {"cortex.v1.AgentService/Sync",       ROUTE_DIRECT,  sync_handle,      0},
+    {"cortex.v1.AgentService/AppendLog",  ROUTE_DIRECT,  query_append_log, PIECE_MAX},
+    {"cortex.v1.AgentService/GetSetup",   ROUTE_DIRECT,  query_setup,      0},
+    {"cortex.v1.AgentService/GetProject", ROUTE_DIRECT,  query_project,    0},
+    {"cortex.v1.Client/Info",             ROUTE_DIRECT,  query_info,       0},
+    {"cortex.v1.Client/PutProject",       ROUTE_PROJECT, NULL,             PIECE_MAX},
+    {"cortex.v1.Client/Deploy",           ROUTE_DEPLOY,  deploy_handle,    0},
+    {"cortex.v1.Client/ListApis",         ROUTE_DIRECT,  query_list_apis,  0},
+    {"cortex.v1.Client/GetApi",           ROUTE_DIRECT,  query_api,        0},
+    {"cortex.v1.Client/DeleteApi",        ROUTE_DIRECT,  deploy_delete,    0},
+    {"cortex.v1.Client/ResolveEndpoint",  ROUTE_DIRECT,  query_endpoint,   0},
+    {"cortex.v1.Client/SubmitJob",        ROUTE_SUBMIT,  submit_handle,    BODY_MAX},
+    {"cortex.v1.Client/DryRun",           ROUTE_DRY_RUN, NULL,             BODY_MAX},
+    {"cortex.v1.Client/GetJob",           ROUTE_DIRECT,  query_job,        0},
+    {"cortex.v1.Client/StopJob",          ROUTE_DIRECT,  control_stop,     0},
+    {"cortex.v1.Client/ListBatches",      ROUTE_DIRECT,  query_batches,    0},
+    {"cortex.v1.Client/ReadLog",          ROUTE_DIRECT,  query_log,        0},
+};
+/* clang-format on */
+
+const struct route *route_find(const char *method)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (strcmp(routes[i].method, method) == 0) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+// The store's failures are not answers: what was decided with them must not stand.
+static bool is_store_failure(const struct error *err)
+{
+    return err->code == ERROR_DATA_LOSS || err->code == ERROR_INTERNAL;
+}
+
+int route_handle(struct state *state,
+                 const struct route *route,
+                 const struct request *request,
+                 struct error *err)
+{
+    struct error failure = {0};
+
+    if (route->handler(state, request, &failure) == 0) {
+        return 0;
+    }
+    if (is_store_failure(&failure)) {
+        return error_copy(err, &failure);
+    }
+    struct action *action = outbox_add(&state->outbox, ACTION_FAIL);
+    action->call = request->call;
+    action->error = memory_zalloc(sizeof(*action->error));
+    *action->error = failure;
+    return 0;
+}
+
+int route_settle(struct state *state, struct error *err)
+{
+    if (state->wake_ms <= state->now_ms && control_tick(state, err) != 0) {
+        return -1;
+    }
+    if (placement_update(state, err) != 0) {
+        return -1;
+    }
+    sync_answer(state);
+    return 0;
+}

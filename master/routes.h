@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* routes.h - which handler a method has
+ *
+ * The one table of messages. */
+#ifndef CORTEX_MASTER_ROUTES_H
+#define CORTEX_MASTER_ROUTES_H
+
+#include <stddef.h>
+
+#include "common/error.h"
+#include "master/request.h"
+#include "master/state.h"
+
+/* Who does a method's work before it is decided upon. */
+enum route_prepare {
+    ROUTE_DIRECT,  /* nobody: straight to the loop */
+    ROUTE_SUBMIT,  /* a pool thread checks and keeps the body */
+    ROUTE_DEPLOY,  /* a pool thread parses the file and looks into the project */
+    ROUTE_PROJECT, /* a pool thread does all of it: PutProject */
+    ROUTE_DRY_RUN, /* a pool thread does all of it, once the api is known */
+};
+
+typedef int (*route_handler)(struct state *state,
+                             const struct request *request,
+                             struct error *err);
+
+struct route {
+    const char *method; /* "cortex.v1.Client/GetJob" */
+    enum route_prepare prepare;
+    route_handler handler; /* NULL: the pool answers */
+    size_t attachment_max; /* bytes behind the message */
+};
+
+/* NULL if there is none. */
+const struct route *route_find(const char *method);
+
+/* Runs the handler; what it returns as an error becomes an answer. -1 only when the
+ * store failed: then nothing may be committed. */
+int route_handle(struct state *state,
+                 const struct route *route,
+                 const struct request *request,
+                 struct error *err);
+
+/* What is due at the end of each step, before the commit: placement, timers, parked
+ * calls. -1 only when the store failed. */
+int route_settle(struct state *state, struct error *err);
+
+#endif
