@@ -239,7 +239,7 @@ static int enqueue_files(struct enqueuer *enqueuer, struct error *err)
 
     inputs_init(&inputs,
                 enqueuer->options->inputs,
-                submission,
+                &submission->lister,
                 enqueuer->now.entry,
                 enqueuer->now.key);
     while (got == 0 && (got = inputs_next(&inputs, err)) > 0) {
@@ -256,7 +256,7 @@ static int enqueue_files(struct enqueuer *enqueuer, struct error *err)
     }
     inputs_fini(&inputs);
     buffer_fini(&item);
-    return got == 0 && !found ? inputs_none(submission, err) : got;
+    return got == 0 && !found ? inputs_none(&submission->lister, err) : got;
 }
 
 static int enqueue_rest(struct enqueuer *enqueuer, struct error *err)
@@ -285,11 +285,11 @@ static int enqueue_rest(struct enqueuer *enqueuer, struct error *err)
 
 static void log_start(const struct enqueuer *enqueuer)
 {
-    const struct submission_path *paths = enqueuer->submission->paths;
+    const struct lister_path *paths = enqueuer->submission->lister.paths;
 
     log_line(enqueuer, "started enqueuing batches to queue");
-    for (size_t i = 0; i < enqueuer->submission->path_count; i++) {
-        if (paths[i].covered_by != SUBMISSION_UNCOVERED) {
+    for (size_t i = 0; i < enqueuer->submission->lister.path_count; i++) {
+        if (paths[i].covered_by != LISTER_UNCOVERED) {
             log_line(enqueuer,
                      "skipping %s, since %s covers it",
                      paths[i].url,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inputs.c - which files a submission means, in which order */
+/* inputs.c - which files a lister finds, in which order */
 #include "master/inputs.h"
 
 #include <inttypes.h>
@@ -11,13 +11,13 @@
 
 void inputs_init(struct inputs *inputs,
                  struct object_store *store,
-                 const struct submission *submission,
+                 const struct lister *lister,
                  size_t entry,
                  const char *after_url)
 {
     *inputs = (struct inputs){
         .store = store,
-        .submission = submission,
+        .lister = lister,
         .entry = entry,
     };
     (void)snprintf(inputs->url, sizeof(inputs->url), "%s", after_url);
@@ -32,19 +32,19 @@ void inputs_fini(struct inputs *inputs)
 // Opens the listing of the entry, or of the next one that is not covered; 0: no more.
 static int open_list(struct inputs *inputs, struct error *err)
 {
-    const struct submission *submission = inputs->submission;
+    const struct lister *lister = inputs->lister;
     const char *after = *inputs->url ? inputs->url : NULL;
 
-    while (inputs->entry < submission->path_count &&
-           submission->paths[inputs->entry].covered_by != SUBMISSION_UNCOVERED) {
+    while (inputs->entry < lister->path_count &&
+           lister->paths[inputs->entry].covered_by != LISTER_UNCOVERED) {
         inputs->entry++;
         after = NULL;
     }
-    if (inputs->entry >= submission->path_count) {
+    if (inputs->entry >= lister->path_count) {
         return 0;
     }
     return object_list_open(inputs->store,
-                            submission->paths[inputs->entry].url,
+                            lister->paths[inputs->entry].url,
                             after,
                             &inputs->list,
                             err) == 0
@@ -75,7 +75,7 @@ static int take_url(struct inputs *inputs, const char *url, struct error *err)
                          size);
     }
     memcpy(inputs->url, url, size + 1);
-    if (url[size - 1] == '/' || !submission_selects(inputs->submission, url, size)) {
+    if (url[size - 1] == '/' || !lister_selects(inputs->lister, url, size)) {
         return 0;
     }
     if (!utf8_valid(url, size)) {
@@ -115,20 +115,20 @@ int inputs_next(struct inputs *inputs, struct error *err)
     return got;
 }
 
-int inputs_none(const struct submission *submission, struct error *err)
+int inputs_none(const struct lister *lister, struct error *err)
 {
-    bool filtered = submission->includes.count || submission->excludes.count;
+    bool filtered = lister->includes.count || lister->excludes.count;
     char more[48] = "";
 
-    if (submission->path_count > 1) {
-        (void)snprintf(more, sizeof(more), " and %zu more", submission->path_count - 1);
+    if (lister->path_count > 1) {
+        (void)snprintf(more, sizeof(more), " and %zu more", lister->path_count - 1);
     }
     return error_set_kind(err,
                           ERROR_INVALID_ARGUMENT,
                           "batchapi.no_s3_files_found",
                           "%s: no files were found that match s3_paths (%s%s)%s",
-                          submission_input_name(submission->input),
-                          submission->paths[0].url,
+                          lister->name,
+                          lister->paths[0].url,
                           more,
                           filtered ? ", includes and excludes" : "");
 }
@@ -159,8 +159,8 @@ static bool same_bucket(const char *left, const char *right)
 // same bucket.
 static int check_rest(struct inputs *inputs, struct error *err)
 {
-    const struct submission_path *paths = inputs->submission->paths;
-    size_t count = inputs->submission->path_count;
+    const struct lister_path *paths = inputs->lister->paths;
+    size_t count = inputs->lister->path_count;
 
     for (size_t i = inputs->entry + 1; i < count; i++) {
         struct object_list *list = NULL;
@@ -181,7 +181,7 @@ static int check_rest(struct inputs *inputs, struct error *err)
 }
 
 int inputs_check(struct object_store *store,
-                 const struct submission *submission,
+                 const struct lister *lister,
                  bool (*stopped)(void *arg),
                  void *arg,
                  struct error *err)
@@ -190,7 +190,7 @@ int inputs_check(struct object_store *store,
     bool end = false;
     int got = 0;
 
-    inputs_init(&inputs, store, submission, 0, "");
+    inputs_init(&inputs, store, lister, 0, "");
     while (got == 0 && !end) {
         if (stopped && stopped(arg)) {
             got = error_set(err, ERROR_CANCELLED, "stopped while looking for files");
@@ -201,7 +201,7 @@ int inputs_check(struct object_store *store,
     if (got > 0) {
         got = check_rest(&inputs, err);
     } else if (got == 0) {
-        got = inputs_none(submission, err);
+        got = inputs_none(lister, err);
     }
     inputs_fini(&inputs);
     return got == 0 ? 0 : blame_submission(err);
@@ -209,7 +209,7 @@ int inputs_check(struct object_store *store,
 
 // A page's token is "<entry> <0 or 1: whether any file was found before> <url>".
 static int parse_token(const char *token,
-                       const struct submission *submission,
+                       const struct lister *lister,
                        size_t *out_entry,
                        bool *out_found,
                        const char **out_url,
@@ -225,7 +225,7 @@ static int parse_token(const char *token,
         *out_url = "";
         return 0;
     }
-    if (entry >= submission->path_count || end[0] != ' ' ||
+    if (entry >= lister->path_count || end[0] != ' ' ||
         (end[1] != '0' && end[1] != '1') || end[2] != ' ' ||
         strlen(end + 3) >= INPUTS_URL_SIZE) {
         return error_set(err,
@@ -240,7 +240,7 @@ static int parse_token(const char *token,
 }
 
 int inputs_page(struct object_store *store,
-                const struct submission *submission,
+                const struct lister *lister,
                 const char *token,
                 void (*each)(void *arg, const char *url),
                 void *arg,
@@ -255,10 +255,10 @@ int inputs_page(struct object_store *store,
     const char *after = NULL;
     int got = 0;
 
-    if (parse_token(token, submission, &entry, &found, &after, err) != 0) {
+    if (parse_token(token, lister, &entry, &found, &after, err) != 0) {
         return -1;
     }
-    inputs_init(&inputs, store, submission, entry, after);
+    inputs_init(&inputs, store, lister, entry, after);
     while (got >= 0 && !end && paths < INPUTS_PAGE_PATHS_MAX &&
            inputs.keys < INPUTS_PAGE_KEYS_MAX) {
         got = step(&inputs, &end, err);
@@ -273,7 +273,7 @@ int inputs_page(struct object_store *store,
         return blame_submission(err);
     }
     if (end) {
-        return found ? 0 : inputs_none(submission, err);
+        return found ? 0 : inputs_none(lister, err);
     }
     buffer_add_format(out_token, "%zu %d %s", inputs.entry, found, inputs.url);
     return 0;

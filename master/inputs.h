@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inputs.h - which files a submission means, in which order
+/* inputs.h - which files a lister finds, in which order
  *
  * For every entry of s3_paths that no other covers, in the order given: all objects
  * whose URL begins with it, in byte order, without directory markers (URLs ending in
@@ -7,7 +7,7 @@
  * are fetched page by page, so memory is bounded.
  *
  * Errors of the store begin with the URL; a selected file whose URL is not UTF-8 is
- * INVALID_ARGUMENT. One thread at a time; the submission must have s3_paths.
+ * INVALID_ARGUMENT. One thread at a time.
  */
 #ifndef CORTEX_MASTER_INPUTS_H
 #define CORTEX_MASTER_INPUTS_H
@@ -19,7 +19,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/object.h"
-#include "master/submission.h"
+#include "master/lister.h"
 
 /* Longest URL of a file in bytes, with NUL: "s3://", a bucket and a key of the largest
  * size S3 has, and as much for files. A longer one is INVALID_ARGUMENT. */
@@ -30,7 +30,7 @@
 
 struct inputs {
     struct object_store *store;
-    const struct submission *submission;
+    const struct lister *lister;
     size_t entry;              /* of s3_paths, the last file's */
     uint64_t keys;             /* looked at so far */
     char url[INPUTS_URL_SIZE]; /* the last one looked at, "" if none */
@@ -41,7 +41,7 @@ struct inputs {
 /* Begins at an entry behind a URL of it; 0 and "" for the start. */
 void inputs_init(struct inputs *inputs,
                  struct object_store *store,
-                 const struct submission *submission,
+                 const struct lister *lister,
                  size_t entry,
                  const char *after_url);
 void inputs_fini(struct inputs *inputs);
@@ -49,15 +49,15 @@ void inputs_fini(struct inputs *inputs);
 /* 1: inputs->url and inputs->entry are the next file's; 0: there is none; -1. */
 int inputs_next(struct inputs *inputs, struct error *err);
 
-/* What a submission is answered with when no file is meant: INVALID_ARGUMENT, kind
+/* What a lister that finds no file is answered with: INVALID_ARGUMENT, kind
  * batchapi.no_s3_files_found. Returns -1. */
-int inputs_none(const struct submission *submission, struct error *err);
+int inputs_none(const struct lister *lister, struct error *err);
 
 /* Whether at least one file is meant, and for the entries behind it whether they can be
  * listed. What the submitter did wrong, a missing or forbidden bucket too, is
  * INVALID_ARGUMENT. stopped, asked now and then, may end it with CANCELLED. */
 int inputs_check(struct object_store *store,
-                 const struct submission *submission,
+                 const struct lister *lister,
                  bool (*stopped)(void *arg),
                  void *arg,
                  struct error *err);
@@ -67,7 +67,7 @@ int inputs_check(struct object_store *store,
  * page may be empty and yet have a next. inputs_none if the last page ends without any.
  */
 int inputs_page(struct object_store *store,
-                const struct submission *submission,
+                const struct lister *lister,
                 const char *token,
                 void (*each)(void *arg, const char *url),
                 void *arg,

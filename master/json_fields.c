@@ -148,3 +148,15 @@ int json_fields_take(struct json_slice object,
     buffer_fini(&name);
     return result;
 }
+
+char *json_field_text(struct json_slice string, const char *place, struct error *err)
+{
+    struct buffer text = BUFFER_INIT;
+
+    if (json_unescape(string, &text, err) != 0) {
+        (void)error_wrap(err, "%s", place);
+        buffer_fini(&text);
+        return NULL;
+    }
+    return buffer_take(&text);
+}

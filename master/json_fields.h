@@ -44,4 +44,8 @@ void json_field_place(char out[JSON_FIELD_PLACE_SIZE],
                       const char *where,
                       const char *name);
 
+/* The text that a string of the document stands for; the caller frees. NULL with
+ * INVALID_ARGUMENT "<place>: ..." if it cannot be a C string. */
+char *json_field_text(struct json_slice string, const char *place, struct error *err);
+
 #endif

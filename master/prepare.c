@@ -87,7 +87,7 @@ static int check_and_keep(const struct prepare *prepare,
     }
     int result = 0;
     if (submission->input != SUBMISSION_ITEM_LIST) {
-        result = inputs_check(prepare->inputs, submission, NULL, NULL, err);
+        result = inputs_check(prepare->inputs, &submission->lister, NULL, NULL, err);
     }
     if (result == 0) {
         copy_submission(submission, out);
@@ -234,8 +234,8 @@ int prepare_dry_run(const struct prepare *prepare,
         return -1;
     }
     if (submission->input != SUBMISSION_ITEM_LIST) {
-        result =
-            inputs_page(prepare->inputs, submission, token, each, arg, out_token, err);
+        result = inputs_page(
+            prepare->inputs, &submission->lister, token, each, arg, out_token, err);
     }
     submission_destroy(submission);
     return result;

@@ -12,15 +12,12 @@
 #include "master/json_fields.h"
 
 #define KIND_TOO_FEW   "configreader.too_few_elements"
-#define KIND_TOO_MANY  "configreader.too_many_elements"
 #define KIND_EMPTY     "configreader.cannot_be_empty"
 #define KIND_TOO_SMALL "configreader.must_be_greater_than_or_equal_to"
 #define KIND_TOO_LARGE "configreader.must_be_less_than_or_equal_to"
 #define KIND_NO_INPUT  "batchapi.specify_exactly_one_key"
 #define KIND_CONFLICT  "batchapi.conflicting_fields"
 #define KIND_ITEM_SIZE "batchapi.item_size_exceeds_limit"
-
-#define QUOTE_SIZE_MAX 300 /* longer text is shortened in a message */
 
 // What the body may hold, object by object; the enums are the rows.
 enum { ROOT_WORKERS, ROOT_TIMEOUT, ROOT_ATTEMPTS, ROOT_DEAD, ROOT_CONFIG, ROOT_INPUT };
@@ -245,19 +242,6 @@ static int take_batch_size(const struct parts *parts,
                         err);
 }
 
-// The text of a string; the caller frees. NULL with INVALID_ARGUMENT.
-static char *text_of(struct json_slice string, const char *place, struct error *err)
-{
-    struct buffer text = BUFFER_INIT;
-
-    if (json_unescape(string, &text, err) != 0) {
-        (void)error_wrap(err, "%s", place);
-        buffer_fini(&text);
-        return NULL;
-    }
-    return buffer_take(&text);
-}
-
 static int take_dead_letters(const struct parts *parts,
                              struct submission *submission,
                              struct error *err)
@@ -269,7 +253,8 @@ static int take_dead_letters(const struct parts *parts,
         return 0;
     }
     if (parts->dead[DEAD_ARN].size) {
-        submission->dead_letter_arn = text_of(parts->dead[DEAD_ARN], place, err);
+        submission->dead_letter_arn =
+            json_field_text(parts->dead[DEAD_ARN], place, err);
         if (!submission->dead_letter_arn) {
             return -1;
         }
@@ -339,209 +324,23 @@ static int take_job_fields(const struct parts *parts,
     return take_dead_letters(parts, submission, err);
 }
 
-// How many elements an array has; more than max is an error.
-static int count_elements(struct json_slice array,
-                          const char *place,
-                          size_t max,
-                          size_t *out_count,
-                          struct error *err)
-{
-    struct json_cursor cursor;
-    struct json_slice element;
-    size_t count = 0;
-
-    if (array.size) {
-        json_cursor_init(&cursor, array);
-        while (json_cursor_element(&cursor, &element)) {
-            count++;
-        }
-    }
-    if (count > max) {
-        return error_set_kind(err,
-                              ERROR_INVALID_ARGUMENT,
-                              KIND_TOO_MANY,
-                              "%s: must have at most %zu elements, got %zu",
-                              place,
-                              max,
-                              count);
-    }
-    *out_count = count;
-    return 0;
-}
-
-static int
-take_paths(struct json_slice array, struct submission *submission, struct error *err)
-{
-    char place[JSON_FIELD_PLACE_SIZE];
-    struct json_cursor cursor;
-    struct json_slice element;
-    size_t count = 0;
-
-    json_field_place(place, submission_input_name(submission->input), "s3_paths");
-    if (count_elements(array, place, SUBMISSION_PATHS_MAX, &count, err) != 0) {
-        return -1;
-    }
-    if (count == 0) {
-        return error_set_kind(err,
-                              ERROR_INVALID_ARGUMENT,
-                              KIND_TOO_FEW,
-                              "%s: must have at least 1 element, got %s",
-                              place,
-                              array.size ? "[]" : "none");
-    }
-    submission->paths = memory_zalloc(count * sizeof(submission->paths[0]));
-    json_cursor_init(&cursor, array);
-    while (json_cursor_element(&cursor, &element)) {
-        struct submission_path *path = &submission->paths[submission->path_count];
-        path->covered_by = SUBMISSION_UNCOVERED;
-        path->url = text_of(element, place, err);
-        if (!path->url) {
-            return -1;
-        }
-        submission->path_count++;
-    }
-    return 0;
-}
-
-static int take_glob(struct json_slice string,
-                     const char *place,
-                     struct glob **out_glob,
-                     struct error *err)
-{
-    char excerpt[JSON_EXCERPT_SIZE];
-    char *pattern = text_of(string, place, err);
-
-    if (!pattern) {
-        return -1;
-    }
-    int result = glob_create(pattern, out_glob, err);
-    if (result != 0) {
-        const char *shown = pattern;
-        if (strlen(pattern) > QUOTE_SIZE_MAX) {
-            json_excerpt(pattern, strlen(pattern), 0, excerpt);
-            shown = excerpt;
-        }
-        (void)error_wrap(err, "%s: %s", place, shown);
-    }
-    free(pattern);
-    return result;
-}
-
-static int take_globs(struct json_slice array,
-                      enum submission_input input,
-                      const char *name,
-                      struct submission_globs *out,
-                      struct error *err)
-{
-    char place[JSON_FIELD_PLACE_SIZE];
-    struct json_cursor cursor;
-    struct json_slice element;
-    size_t count = 0;
-
-    json_field_place(place, submission_input_name(input), name);
-    if (count_elements(array, place, SUBMISSION_GLOBS_MAX, &count, err) != 0) {
-        return -1;
-    }
-    if (count == 0) {
-        return 0;
-    }
-    out->globs = memory_zalloc(count * sizeof(struct glob *));
-    json_cursor_init(&cursor, array);
-    while (json_cursor_element(&cursor, &element)) {
-        if (take_glob(element, place, &out->globs[out->count], err) != 0) {
-            return -1;
-        }
-        out->count++;
-    }
-    return 0;
-}
-
-static int check_urls(const struct submission *submission,
-                      submission_check_url_fn check_url,
-                      void *arg,
-                      struct error *err)
-{
-    for (size_t i = 0; i < submission->path_count; i++) {
-        if (check_url(arg, submission->paths[i].url, err) != 0) {
-            return error_wrap(
-                err, "%s: s3_paths", submission_input_name(submission->input));
-        }
-    }
-    return 0;
-}
-
-// A path as its keys see it: "s3://bucket" is "s3://bucket/".
-struct prefix {
-    char *text;
-    size_t index;
-};
-
-static int prefix_compare(const void *left, const void *right)
-{
-    const struct prefix *a = left;
-    const struct prefix *b = right;
-    int order = strcmp(a->text, b->text);
-
-    return order ? order : a->index < b->index ? -1 : 1;
-}
-
-// In sorted order a path that covers others stands right before them.
-static void find_covered(struct submission *submission)
-{
-    static const char scheme[] = "s3://";
-    size_t count = submission->path_count;
-    struct prefix *prefixes = memory_zalloc(count * sizeof(prefixes[0]));
-    const struct prefix *cover = NULL;
-
-    for (size_t i = 0; i < count; i++) {
-        const char *url = submission->paths[i].url;
-        bool bucket = strncmp(url, scheme, sizeof(scheme) - 1) == 0 &&
-                      !strchr(url + sizeof(scheme) - 1, '/');
-        prefixes[i] = (struct prefix){memory_format("%s%s", url, bucket ? "/" : ""), i};
-    }
-    qsort(prefixes, count, sizeof(prefixes[0]), prefix_compare);
-    for (size_t i = 0; i < count; i++) {
-        if (cover && strncmp(prefixes[i].text, cover->text, strlen(cover->text)) == 0) {
-            submission->paths[prefixes[i].index].covered_by = cover->index;
-        } else {
-            cover = &prefixes[i];
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        free(prefixes[i].text);
-    }
-    free(prefixes);
-}
-
 static int take_lister(const struct parts *parts,
                        struct submission *submission,
-                       submission_check_url_fn check_url,
+                       lister_check_url_fn check_url,
                        void *arg,
                        struct error *err)
 {
     const struct json_slice *input = parts->inputs[submission->input];
+    const struct lister_texts texts = {
+        input[INPUT_PATHS], input[INPUT_INCLUDES], input[INPUT_EXCLUDES]};
 
-    if (take_paths(input[INPUT_PATHS], submission, err) != 0 ||
-        take_globs(input[INPUT_INCLUDES],
-                   submission->input,
-                   "includes",
-                   &submission->includes,
-                   err) != 0 ||
-        take_globs(input[INPUT_EXCLUDES],
-                   submission->input,
-                   "excludes",
-                   &submission->excludes,
-                   err) != 0 ||
-        check_urls(submission, check_url, arg, err) != 0) {
-        return -1;
-    }
-    find_covered(submission);
-    return 0;
+    submission->lister.name = submission_input_name(submission->input);
+    return lister_parse(&submission->lister, &texts, check_url, arg, err);
 }
 
 static int take_all(const struct parts *parts,
                     const struct submission_limits *limits,
-                    submission_check_url_fn check_url,
+                    lister_check_url_fn check_url,
                     void *arg,
                     struct submission *submission,
                     struct error *err)
@@ -564,7 +363,7 @@ static int take_all(const struct parts *parts,
 int submission_parse(const char *text,
                      size_t size,
                      const struct submission_limits *limits,
-                     submission_check_url_fn check_url,
+                     lister_check_url_fn check_url,
                      void *arg,
                      struct submission **out_submission,
                      struct error *err)
@@ -585,23 +384,10 @@ int submission_parse(const char *text,
     return 0;
 }
 
-static void globs_fini(struct submission_globs *globs)
-{
-    for (size_t i = 0; i < globs->count; i++) {
-        glob_destroy(globs->globs[i]);
-    }
-    free(globs->globs);
-}
-
 void submission_destroy(struct submission *submission)
 {
     if (submission) {
-        for (size_t i = 0; i < submission->path_count; i++) {
-            free(submission->paths[i].url);
-        }
-        free(submission->paths);
-        globs_fini(&submission->includes);
-        globs_fini(&submission->excludes);
+        lister_fini(&submission->lister);
         free(submission->dead_letter_arn);
         free(submission);
     }
@@ -610,24 +396,4 @@ void submission_destroy(struct submission *submission)
 const char *submission_input_name(enum submission_input input)
 {
     return root_fields[ROOT_INPUT + input].name;
-}
-
-static bool
-any_matches(const struct submission_globs *globs, const char *url, size_t size)
-{
-    for (size_t i = 0; i < globs->count; i++) {
-        if (glob_match(globs->globs[i], url, size)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool submission_selects(const struct submission *submission,
-                        const char *url,
-                        size_t size)
-{
-    return (submission->includes.count == 0 ||
-            any_matches(&submission->includes, url, size)) &&
-           !any_matches(&submission->excludes, url, size);
 }

@@ -22,14 +22,12 @@
 
 #include "common/error.h"
 #include "common/json_text.h"
-#include "master/glob.h"
+#include "master/lister.h"
 
 #define SUBMISSION_BATCH_ITEMS_MAX 1000000
 #define SUBMISSION_WORKERS_MAX     10000
 #define SUBMISSION_TIMEOUT_MAX_S   31536000 /* one year */
 #define SUBMISSION_ATTEMPTS_MAX    100
-#define SUBMISSION_PATHS_MAX       100000 /* s3_paths */
-#define SUBMISSION_GLOBS_MAX       1000   /* includes, and excludes */
 
 struct submission_limits {
     size_t body_size_max;  /* bytes of the request's body */
@@ -47,18 +45,6 @@ enum submission_input {
     SUBMISSION_DELIMITED_FILES,
 };
 
-#define SUBMISSION_UNCOVERED SIZE_MAX
-
-struct submission_path {
-    char *url;
-    size_t covered_by; /* index of the path that has all of this one's; or UNCOVERED */
-};
-
-struct submission_globs {
-    struct glob **globs;
-    size_t count;
-};
-
 struct submission {
     uint32_t workers;
     uint32_t timeout_s;       /* 0: none */
@@ -71,20 +57,14 @@ struct submission {
     struct json_slice items;
     uint64_t item_count;
     /* The other two. */
-    struct submission_path *paths;
-    size_t path_count;
-    struct submission_globs includes;
-    struct submission_globs excludes;
+    struct lister lister;
 };
-
-/* 0 if a path of s3_paths is well formed; object_check_url, as a rule. */
-typedef int (*submission_check_url_fn)(void *arg, const char *url, struct error *err);
 
 /* text is borrowed: it must live as long as the submission. The caller destroys it. */
 int submission_parse(const char *text,
                      size_t size,
                      const struct submission_limits *limits,
-                     submission_check_url_fn check_url,
+                     lister_check_url_fn check_url,
                      void *arg,
                      struct submission **out_submission,
                      struct error *err);
@@ -92,10 +72,5 @@ void submission_destroy(struct submission *submission); /* NULL is fine */
 
 /* "item_list", ...: the input's key, which errors begin with. */
 const char *submission_input_name(enum submission_input input);
-
-/* Whether includes and excludes let a file's URL through. */
-bool submission_selects(const struct submission *submission,
-                        const char *url,
-                        size_t size);
 
 #endif

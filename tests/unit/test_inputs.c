@@ -11,6 +11,7 @@
 
 #include "common/fs.h"
 #include "master/inputs.h"
+#include "master/submission.h"
 
 struct fixture {
     char folder[64];
@@ -118,7 +119,7 @@ static int list_all(struct fixture *fixture, struct error *err)
     do {
         buffer_clear(&next);
         result = inputs_page(fixture->store,
-                             fixture->submission,
+                             &fixture->submission->lister,
                              buffer_text(&token),
                              note,
                              fixture,
@@ -192,7 +193,8 @@ static void nothing_that_matches_is_an_error(void **state)
     assert_int_equal(err.code, ERROR_INVALID_ARGUMENT);
     error_clear(&err);
     assert_int_equal(
-        inputs_check(fixture->store, fixture->submission, NULL, NULL, &err), -1);
+        inputs_check(fixture->store, &fixture->submission->lister, NULL, NULL, &err),
+        -1);
     assert_string_equal(err.kind, "batchapi.no_s3_files_found");
     assert_non_null(strstr(err.message, "/a/ and 1 more), includes and excludes"));
 }
@@ -205,7 +207,8 @@ static void one_match_is_enough_for_the_check(void **state)
     put(fixture, "b/1");
     submit(fixture, "\"$/a/nothing\",\"$/b/\"", "");
     assert_int_equal(
-        inputs_check(fixture->store, fixture->submission, NULL, NULL, NULL), 0);
+        inputs_check(fixture->store, &fixture->submission->lister, NULL, NULL, NULL),
+        0);
 }
 
 static void a_page_token_that_was_not_returned_is_refused(void **state)
@@ -220,7 +223,7 @@ static void a_page_token_that_was_not_returned_is_refused(void **state)
         struct buffer next = BUFFER_INIT;
         struct error err = {0};
         assert_int_equal(inputs_page(fixture->store,
-                                     fixture->submission,
+                                     &fixture->submission->lister,
                                      tokens[i],
                                      note,
                                      fixture,
@@ -246,7 +249,8 @@ static void the_check_can_be_stopped(void **state)
     put(fixture, "a/1");
     submit(fixture, "\"$/a/\"", "");
     assert_int_equal(
-        inputs_check(fixture->store, fixture->submission, always, NULL, &err), -1);
+        inputs_check(fixture->store, &fixture->submission->lister, always, NULL, &err),
+        -1);
     assert_int_equal(err.code, ERROR_CANCELLED);
 }
 

@@ -238,6 +238,26 @@ static void every_damaged_byte_is_data_loss_that_names_the_url(void **state)
     buffer_fini(&good);
 }
 
+static void another_segment_in_its_place_is_data_loss(void **state)
+{
+    struct fixture *fixture = *state;
+    struct payload_segment segments[2];
+    struct payload_cache *cache = payload_cache_create(fixture->store, 1 << 20);
+    struct error err = {0};
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct payload_writer *writer =
+            payload_writer_create(fixture->store, fixture->prefix, 0, 0, 0, 0);
+        payload_writer_add(writer, (struct json_slice){i ? "[1]" : "[0]", 3});
+        assert_int_equal(payload_writer_flush(writer, &segments[i], NULL), 0);
+        payload_writer_destroy(writer);
+    }
+    assert_int_equal(read_run(fixture, cache, &segments[0], 0, 1, 9, &count, &err), -1);
+    assert_int_equal(err.code, ERROR_DATA_LOSS);
+    payload_cache_destroy(cache);
+}
+
 static void a_missing_segment_is_data_loss(void **state)
 {
     struct fixture *fixture = *state;
@@ -336,6 +356,7 @@ int main(void)
         TEST(a_batch_that_the_segment_does_not_hold_is_refused),
         TEST(a_segment_is_closed_at_its_limits_and_takes_one_larger_batch),
         TEST(every_damaged_byte_is_data_loss_that_names_the_url),
+        TEST(another_segment_in_its_place_is_data_loss),
         TEST(a_missing_segment_is_data_loss),
         TEST(a_cached_segment_is_read_once),
         TEST(many_threads_share_a_small_cache),

@@ -180,19 +180,19 @@ static void a_path_that_another_covers_is_marked(void **state)
         "1\","
         "\"s3://b/x\",\"s3://d/2\",\"s3://b/w\"]}}";
     static const size_t covered_by[] = {1,
-                                        SUBMISSION_UNCOVERED,
+                                        LISTER_UNCOVERED,
                                         1,
                                         4,
-                                        SUBMISSION_UNCOVERED,
-                                        SUBMISSION_UNCOVERED,
+                                        LISTER_UNCOVERED,
+                                        LISTER_UNCOVERED,
                                         1,
-                                        SUBMISSION_UNCOVERED,
-                                        SUBMISSION_UNCOVERED};
+                                        LISTER_UNCOVERED,
+                                        LISTER_UNCOVERED};
 
     assert_int_equal(parse(body, &submission, NULL), 0);
-    assert_int_equal(submission->path_count, 9);
-    for (size_t i = 0; i < submission->path_count; i++) {
-        assert_int_equal(submission->paths[i].covered_by, covered_by[i]);
+    assert_int_equal(submission->lister.path_count, 9);
+    for (size_t i = 0; i < submission->lister.path_count; i++) {
+        assert_int_equal(submission->lister.paths[i].covered_by, covered_by[i]);
     }
     submission_destroy(submission);
 }
@@ -217,7 +217,7 @@ static void files_are_selected_by_includes_and_then_excludes(void **state)
     assert_int_equal(parse(body, &submission, NULL), 0);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(
-            submission_selects(submission, rows[i].url, strlen(rows[i].url)),
+            lister_selects(&submission->lister, rows[i].url, strlen(rows[i].url)),
             rows[i].selected);
     }
     submission_destroy(submission);
