@@ -42,8 +42,6 @@
 #define SP_REQ        48
 #define SP_HELLO_SIZE 8
 
-extern char **environ;
-
 /* --- the service under test: a Client service with a behaviour per method --- */
 
 static pthread_mutex_t parked_lock = PTHREAD_MUTEX_INITIALIZER;
