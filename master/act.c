@@ -730,6 +730,14 @@ void act_set_loop(struct act *act, struct loop *loop)
     act->loop = loop;
 }
 
+void act_leave(struct act *act)
+{
+    pthread_mutex_lock(&act->lock);
+    act->ending = true;
+    pthread_mutex_unlock(&act->lock);
+    joblog_release(act->joblog);
+}
+
 void act_destroy(struct act *act)
 {
     if (!act) {

@@ -30,6 +30,9 @@ int act_create(const struct act_options *options,
 /* Where requests go on to; before the first of them. */
 void act_set_loop(struct act *act, struct loop *loop);
 
+/* Ends enqueuing where it is and answers those who wait for a log; for leaving. */
+void act_leave(struct act *act);
+
 /* Stops enqueuing, finishes what the pool has, writes the logs. */
 void act_destroy(struct act *act);
 

@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 
-enum task_type { TASK_APPEND, TASK_READ, TASK_CLOSE, TASK_FORGET };
+enum task_type { TASK_APPEND, TASK_READ, TASK_CLOSE, TASK_FORGET, TASK_RELEASE };
 
 /* What is asked of the thread; a reader that waits is kept as one. */
 struct task {
@@ -279,6 +279,8 @@ static void do_task(struct joblog *log, struct task *task)
         look_at_waiting(log, task->job_id, false, false);
     } else if (task->type == TASK_CLOSE) {
         look_at_waiting(log, task->job_id, true, false);
+    } else if (task->type == TASK_RELEASE) {
+        look_at_waiting(log, UINT64_MAX, false, true);
     } else if (task->type == TASK_FORGET) {
         forget(log, task->job_id);
         look_at_waiting(log, task->job_id, true, false);
@@ -437,6 +439,11 @@ static void post_plain(struct joblog *log, enum task_type type, uint64_t job_id)
 void joblog_close(struct joblog *log, uint64_t job_id)
 {
     post_plain(log, TASK_CLOSE, job_id);
+}
+
+void joblog_release(struct joblog *log)
+{
+    post_plain(log, TASK_RELEASE, 0);
 }
 
 void joblog_forget(struct joblog *log, uint64_t job_id)

@@ -59,6 +59,9 @@ void joblog_read(struct joblog *log,
 /* Nothing will be added to the job's log any more: its readers are told. */
 void joblog_close(struct joblog *log, uint64_t job_id);
 
+/* Answers all readers that wait, whether there is something or not. */
+void joblog_release(struct joblog *log);
+
 /* Removes the job's log, and its folder with all that is in it. */
 void joblog_forget(struct joblog *log, uint64_t job_id);
 

@@ -170,8 +170,11 @@ int loop_run(struct loop *loop, struct error *err)
 
     while (going_on) {
         going_on = take(loop, &entries);
-        if (decide(loop, entries, err) != 0 ||
-            store_commit(loop->state->store, err) != 0) {
+        bool failed = decide(loop, entries, err) != 0;
+        if (!failed && !going_on) {
+            route_leave(loop->state);
+        }
+        if (failed || store_commit(loop->state->store, err) != 0) {
             drop(loop);
             return -1;
         }

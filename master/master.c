@@ -138,6 +138,7 @@ serve(struct master *master, const struct master_options *options, struct error 
     say_ready(options, master);
     int result = loop_run(master->loop, err);
     if (result == 0) {
+        act_leave(master->act);
         rpc_server_drain(master->server, MASTER_DRAIN_MS);
     }
     return result;

@@ -86,3 +86,8 @@ int route_settle(struct state *state, struct error *err)
     sync_answer(state);
     return 0;
 }
+
+void route_leave(struct state *state)
+{
+    sync_answer_all(state);
+}

@@ -45,4 +45,7 @@ int route_handle(struct state *state,
  * calls. -1 only when the store failed. */
 int route_settle(struct state *state, struct error *err);
 
+/* The last step before the process ends: nobody is left waiting. */
+void route_leave(struct state *state);
+
 #endif

@@ -373,3 +373,17 @@ void sync_answer(struct state *state)
     }
     state->work_appeared = false;
 }
+
+void sync_answer_all(struct state *state)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
+        struct roster_agent *agent = entry;
+        if (agent->parked) {
+            answer(state, agent);
+        }
+    }
+}

@@ -16,6 +16,9 @@ int sync_handle(struct state *state, const struct request *request, struct error
  * of each step. */
 void sync_answer(struct state *state);
 
+/* Answers all of them, for leaving: agents call again when the master is back. */
+void sync_answer_all(struct state *state);
+
 /* The agent has not been heard of for too long: its workers are gone. It is freed. */
 int sync_lose_agent(struct state *state, struct roster_agent *agent, struct error *err);
 
