@@ -35,8 +35,6 @@
 #define SERVERS_KILLED  60
 #define NET_MS          60000 /* a safety net */
 
-extern char **environ;
-
 static atomic_int parked_count;
 
 /* Info is answered; any other call is kept, as a call that waits for work is. */
