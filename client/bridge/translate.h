@@ -32,6 +32,7 @@ struct call {
     struct request *request;
     const char *api_name; /* NULL for the routes that belong to none */
     uint64_t job_id;      /* 0 where there is none */
+    const char *batch_id; /* NULL where there is none; not checked yet */
 };
 
 int translate_submit(const struct call *call, struct error *err);
@@ -40,6 +41,7 @@ int translate_get_job(const struct call *call, struct error *err);
 int translate_stop_job(const struct call *call, struct error *err);
 int translate_get_log(const struct call *call, struct error *err);
 int translate_list_batches(const struct call *call, struct error *err);
+int translate_get_payload(const struct call *call, struct error *err);
 
 /* DELETE of an api's path: a job has to be named. */
 int translate_no_job(const struct call *call, struct error *err);

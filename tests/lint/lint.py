@@ -53,7 +53,9 @@ THIRD_PARTY = {
     "cmocka.h": [],
 }
 
-MASTER_HANDLERS = "deploy submit work sync control query finish recover routes".split()
+MASTER_HANDLERS = (
+    "deploy submit work sync control query batchlist supply finish recover routes"
+).split()
 WIRE_HEADER_USERS = [
     "common/codec.[ch]",
     "common/rpc_*",
