@@ -321,8 +321,8 @@ static void forget_over(struct fixture_agent *agent)
 
     for (size_t i = 0; i < agent->worker_count; i++) {
         const struct fixture_worker *worker = &agent->workers[i];
-        bool over = worker->state >= CORTEX__V1__WORKER_STATE__WORKER_STATE_EXITED;
-        bool desired = worker->wish != CORTEX__V1__WORKER_WISH__WORKER_WISH_UNSPECIFIED;
+        bool over = worker->state >= WORKER(EXITED);
+        bool desired = worker->wish != WISH(UNSPECIFIED);
         if (desired || !over) {
             agent->workers[kept++] = *worker;
         }
@@ -335,7 +335,7 @@ static void take_answer(struct fixture_agent *agent, const Cortex__V1__SyncReply
     agent->desired_version = reply->desired_version;
     agent->ready_job = reply->n_ready_jobs > 0 ? reply->ready_jobs[0] : 0;
     for (size_t i = 0; i < agent->worker_count; i++) {
-        agent->workers[i].wish = CORTEX__V1__WORKER_WISH__WORKER_WISH_UNSPECIFIED;
+        agent->workers[i].wish = WISH(UNSPECIFIED);
     }
     for (size_t i = 0; i < reply->n_workers; i++) {
         const Cortex__V1__DesiredWorker *desired = reply->workers[i];
@@ -376,7 +376,7 @@ void fixture_sync(struct master_fixture *fixture, struct fixture_agent *agent)
     said.n_held = agent->held.count > 0;
     for (size_t i = 0; i < agent->worker_count; i++) {
         const struct fixture_worker *worker = &agent->workers[i];
-        if (worker->state == CORTEX__V1__WORKER_STATE__WORKER_STATE_UNSPECIFIED) {
+        if (worker->state == WORKER(UNSPECIFIED)) {
             continue;
         }
         Cortex__V1__WorkerStatus *status = &statuses[said.n_workers];
@@ -399,8 +399,8 @@ void fixture_bring_up(struct master_fixture *fixture, struct fixture_agent *agen
     fixture_sync(fixture, agent);
     for (size_t i = 0; i < agent->worker_count; i++) {
         struct fixture_worker *worker = &agent->workers[i];
-        if (worker->wish == CORTEX__V1__WORKER_WISH__WORKER_WISH_RUN) {
-            worker->state = CORTEX__V1__WORKER_STATE__WORKER_STATE_RUNNING;
+        if (worker->wish == WISH(RUN)) {
+            worker->state = WORKER(RUNNING);
         }
     }
     fixture_sync(fixture, agent);

@@ -30,6 +30,13 @@
     "  predictor: {type: python, path: predictor.py}\n"                                \
     "  compute: {cpu: 1}\n"
 
+/* The wire's words, without its mouthfuls. */
+#define OUTCOME(name) CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_##name
+#define WORKER(name)  CORTEX__V1__WORKER_STATE__WORKER_STATE_##name
+#define FAILURE(name) CORTEX__V1__WORKER_FAILURE__WORKER_FAILURE_##name
+#define WISH(name)    CORTEX__V1__WORKER_WISH__WORKER_WISH_##name
+#define JOB(name)     CORTEX__V1__JOB_STATE__JOB_STATE_##name
+
 struct master_fixture {
     char folder[32];
     char *path; /* of the database */

@@ -42,8 +42,7 @@ static void a_stop_answered_before_a_work_request_grants_nothing(void **state)
     free(words);
     assert_int_equal(fixture_ask(master, &agent, worker_id, 5)->n_grants, 0);
     fixture_sync(master, &agent);
-    assert_int_equal(fixture_worker_of(&agent, job_id)->wish,
-                     CORTEX__V1__WORKER_WISH__WORKER_WISH_STOP);
+    assert_int_equal(fixture_worker_of(&agent, job_id)->wish, WISH(STOP));
 }
 
 static void a_stop_survives_a_crash_right_behind_its_answer(void **state)
@@ -55,11 +54,9 @@ static void a_stop_survives_a_crash_right_behind_its_answer(void **state)
 
     (void)stop(master, "", job_id);
     fixture_restart(master);
-    assert_int_equal(fixture_job(master, job_id)->state,
-                     CORTEX__V1__JOB_STATE__JOB_STATE_STOPPED);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(STOPPED));
     fixture_sync(master, &agent); // whose worker is still there
-    assert_int_equal(fixture_worker_of(&agent, job_id)->wish,
-                     CORTEX__V1__WORKER_WISH__WORKER_WISH_STOP);
+    assert_int_equal(fixture_worker_of(&agent, job_id)->wish, WISH(STOP));
 }
 
 static void results_behind_the_stop_change_nothing(void **state)
@@ -78,11 +75,11 @@ static void results_behind_the_stop_change_nothing(void **state)
                                     worker,
                                     0,
                                     work->grants[0]->first_attempt,
-                                    CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_SUCCEEDED),
+                                    OUTCOME(SUCCEEDED)),
                      1);
     const Cortex__V1__Job *job = fixture_job(master, job_id);
     assert_int_equal(job->succeeded, 0);
-    assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_STOPPED);
+    assert_int_equal(job->state, JOB(STOPPED));
 }
 
 static void a_job_that_is_over_cannot_be_stopped(void **state)
@@ -97,8 +94,7 @@ static void a_job_that_is_over_cannot_be_stopped(void **state)
     assert_int_equal(err->code, ERROR_FAILED_PRECONDITION); // HTTP 409
     assert_string_equal(err->kind, "batchapi.job_is_not_in_progress");
     fixture_sync(master, &agent);
-    fixture_worker_of(&agent, job_id)->state =
-        CORTEX__V1__WORKER_STATE__WORKER_STATE_EXITED;
+    fixture_worker_of(&agent, job_id)->state = WORKER(EXITED);
     fixture_sync(master, &agent);
     assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
     assert_null(state_job(&master->state, job_id)); // its worker has left
@@ -124,8 +120,7 @@ static void an_unknown_job_or_one_of_another_api_is_not_found(void **state)
     assert_non_null(strstr(err->message, "0000000000000007"));
     err = fixture_error(master, stop(master, "nothing", job_id));
     assert_string_equal(err->kind, "resources.api_not_deployed");
-    assert_int_equal(fixture_job(master, job_id)->state,
-                     CORTEX__V1__JOB_STATE__JOB_STATE_RUNNING);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(RUNNING));
 }
 
 static void a_job_over_its_timeout_ends_timed_out(void **state)
@@ -144,7 +139,7 @@ static void a_job_over_its_timeout_ends_timed_out(void **state)
     fixture_pass(master, 1);
     for (size_t i = 0; i < 2; i++) {
         const Cortex__V1__Job *job = fixture_job(master, ids[i]);
-        assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_TIMED_OUT);
+        assert_int_equal(job->state, JOB(TIMED_OUT));
         assert_string_equal(job->reason,
                             "the job ran longer than its timeout of 60 seconds");
     }
@@ -163,8 +158,7 @@ static void a_timeout_is_counted_over_a_restart(void **state)
     fixture_pass(master, 19000);
     assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
     fixture_pass(master, 2000);
-    assert_int_equal(fixture_job(master, job_id)->state,
-                     CORTEX__V1__JOB_STATE__JOB_STATE_TIMED_OUT);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
 }
 
 static void a_jump_of_the_wall_clock_ends_nothing(void **state)
@@ -200,12 +194,7 @@ a_lease_that_runs_out_gives_the_batch_to_another_and_costs_no_attempt(void **sta
         fixture_ask(master, &agent, worker->worker_id, 1);
     assert_int_equal(again->n_grants, 1);
     assert_true(again->grants[0]->first_attempt > late);
-    assert_int_equal(fixture_report(master,
-                                    &agent,
-                                    worker,
-                                    0,
-                                    late,
-                                    CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_FAILED),
+    assert_int_equal(fixture_report(master, &agent, worker, 0, late, OUTCOME(FAILED)),
                      1);
     assert_int_equal(fixture_job(master, job_id)->failed, 0);
 }
@@ -230,13 +219,10 @@ static void a_lease_is_prolonged_by_whoever_says_that_it_holds_it(void **state)
         fixture_sync(master, &agent);
     }
     assert_int_equal(fixture_job(master, job_id)->in_hand, 1);
-    assert_int_equal(fixture_report(master,
-                                    &agent,
-                                    worker,
-                                    0,
-                                    grant->first_attempt,
-                                    CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_SUCCEEDED),
-                     0);
+    assert_int_equal(
+        fixture_report(
+            master, &agent, worker, 0, grant->first_attempt, OUTCOME(SUCCEEDED)),
+        0);
 }
 
 static void an_agent_not_heard_of_is_lost_and_its_batches_are_queued(void **state)
@@ -258,10 +244,8 @@ static void an_agent_not_heard_of_is_lost_and_its_batches_are_queued(void **stat
     struct fixture_agent other = {.id = 2, .incarnation = 1, .cpu_millis = 4000};
     fixture_bring_up(master, &other);
     assert_int_equal(
-        fixture_do_batch(master,
-                         &other,
-                         fixture_worker_of(&other, job_id),
-                         CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_SUCCEEDED),
+        fixture_do_batch(
+            master, &other, fixture_worker_of(&other, job_id), OUTCOME(SUCCEEDED)),
         0);
 }
 

@@ -22,13 +22,13 @@ static void a_submission_is_on_disk_before_it_is_answered(void **state)
     const Cortex__V1__SubmitJobReply *reply = submitted(master, &wanted);
     assert_non_null(reply);
     uint64_t job_id = reply->job->job_id;
-    assert_int_equal(reply->job->state, CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING);
+    assert_int_equal(reply->job->state, JOB(ENQUEUING));
     assert_false(reply->repeated_request);
     assert_int_equal(fixture_count(master, ACTION_ENQUEUE, job_id), 1);
     fixture_restart(master);
     const Cortex__V1__Job *job = fixture_job(master, job_id);
     assert_string_equal(job->api_name, "classifier");
-    assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING);
+    assert_int_equal(job->state, JOB(ENQUEUING));
     assert_int_equal(job->workers, 3);
     assert_int_equal(job->timeout_s, 60);
     assert_int_equal(job->max_attempts, 2);
@@ -50,7 +50,7 @@ static void a_repeat_with_its_key_is_the_same_job(void **state)
     assert_int_equal(reply->job->job_id, first_id);
     assert_true(reply->repeated_request);
     // As the first was told, though the job runs by now.
-    assert_int_equal(reply->job->state, CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING);
+    assert_int_equal(reply->job->state, JOB(ENQUEUING));
     assert_int_equal(reply->job->total, 0);
     // What was prepared for the repeat is removed; the first's is not.
     assert_int_equal(fixture_count(master, ACTION_FORGET_JOB, repeat_id), 1);
@@ -171,12 +171,12 @@ static void a_job_runs_once_all_its_batches_are_known(void **state)
     fixture_segment(master, job_id, 3);
     fixture_segment(master, job_id, 4);
     const Cortex__V1__Job *job = fixture_job(master, job_id);
-    assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING);
+    assert_int_equal(job->state, JOB(ENQUEUING));
     assert_int_equal(job->total, 7);
     assert_false(job->has_worker_counts);
     fixture_enqueued(master, job_id);
     job = fixture_job(master, job_id);
-    assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_RUNNING);
+    assert_int_equal(job->state, JOB(RUNNING));
     assert_int_equal(job->queued, 7);
     assert_true(job->has_worker_counts);
     assert_int_equal(job->worker_counts->pending, 1);
@@ -197,7 +197,7 @@ static void an_enqueuing_that_failed_ends_the_job_and_says_why(void **state)
     assert_int_equal(submit_enqueued(&master->state, job_id, &failure, NULL), 0);
     fixture_step(master);
     const Cortex__V1__Job *job = fixture_job(master, job_id);
-    assert_int_equal(job->state, CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUE_FAILED);
+    assert_int_equal(job->state, JOB(ENQUEUE_FAILED));
     assert_string_equal(job->reason,
                         "failed to enqueue all batches: file 7 is no JSON");
     assert_true(fixture_logged(master, "file 7 is no JSON"));
@@ -220,8 +220,7 @@ static void an_enqueuer_is_told_that_its_job_is_over(void **state)
         submit_segment(&master->state, stop.job_id, &segment, &going_on, NULL), 0);
     assert_false(going_on);
     fixture_enqueued(master, stop.job_id); // it came to its end all the same
-    assert_int_equal(fixture_job(master, stop.job_id)->state,
-                     CORTEX__V1__JOB_STATE__JOB_STATE_STOPPED);
+    assert_int_equal(fixture_job(master, stop.job_id)->state, JOB(STOPPED));
 }
 
 static void a_repeat_is_answered_even_at_the_limit_of_jobs(void **state)
