@@ -57,6 +57,17 @@ log_suspect(struct state *state, struct job *job, const struct batch_row *row)
     }
 }
 
+// Whoever reports a suspect is dead: its agent says so by Sync, behind this. Until then
+// nothing may be given to it, on_job_complete least of all.
+static void note_death(struct state *state, uint64_t worker_id)
+{
+    struct roster_worker *worker = roster_worker_get(&state->roster, worker_id);
+
+    if (worker) {
+        worker->state = ROSTER_FAILED;
+    }
+}
+
 // Takes one result in. *out_refused grows if its attempt does not hold the batch.
 static int take_result(struct state *state,
                        const Cortex__V1__BatchResult *said,
@@ -87,6 +98,7 @@ static int take_result(struct state *state,
     }
     if (report.outcome == BATCH_OUTCOME_SUSPECT) {
         log_suspect(state, job, &row);
+        note_death(state, row.worker_id);
     }
     if (row.state == BATCH_QUEUED) {
         state->work_appeared = true;
