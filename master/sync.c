@@ -164,8 +164,9 @@ static int take_status(struct state *state,
     if ((int)status->state == ROSTER_EXITED) {
         return finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
     }
-    if (!roster_worker_alive(worker)) {
-        return 0; // said before it died
+    if (!roster_worker_alive(worker) || (int)status->state < ROSTER_INITIALIZING ||
+        (int)status->state > ROSTER_FAILED) {
+        return 0; // said before it died, or no state that is known here
     }
     worker->state = (enum roster_worker_state)status->state;
     if (!job || worker->state == before) {
