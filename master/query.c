@@ -558,11 +558,13 @@ int query_batches(struct state *state, const struct request *request, struct err
         listing.limit < QUERY_BATCHES_MAX ? listing.limit : QUERY_BATCHES_MAX;
     uint64_t total = live ? live->book.total : record.total;
     bool by_row = listing.state == BATCH_SUCCEEDED || listing.state == BATCH_FAILED;
+    // Rows that are in another state are skipped: only then may all have to be read.
+    bool skips = listing.state == BATCH_QUEUED || listing.state == BATCH_IN_HAND;
     int result = store_batch_each(state->store,
                                   said->job_id,
                                   by_row ? listing.state : 0,
                                   said->from_index,
-                                  by_row ? listing.limit + 1 : UINT64_MAX,
+                                  skips ? UINT64_MAX : listing.limit + 1,
                                   list_row,
                                   &listing,
                                   err);
