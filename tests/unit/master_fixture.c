@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* master_fixture.c - a master's deciding part in a test's hands */
-#include "master_fixture.h"
+#include "tests/unit/master_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_control.c - does a job end when it is told to, and when its time has come? */
-#include "master_fixture.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static uintptr_t
 stop(struct master_fixture *master, const char *api_name, uint64_t job_id)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_deploy.c - do definitions come and go as a user says? */
-#include "master_fixture.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 #define API(name, rest)                                                                \
     "- name: " name "\n  kind: BatchAPI\n"                                             \

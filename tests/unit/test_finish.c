@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_finish.c - is a job over when it should be, in the way it should be? */
-#include "master_fixture.h"
-
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static struct fixture_agent agent_of(bool has_callback)
 {
@@ -265,8 +265,8 @@ a_job_ends_though_its_last_worker_is_gone_before_its_last_batch_counts(void **st
     leave(master, &agent, fixture_worker_of(&agent, job_id), FAILURE(DIED));
     (void)fixture_report(master, &agent, &worker, 0, attempt, OUTCOME(SUCCEEDED));
     assert_int_equal(fixture_job(master, job_id)->state, JOB(SUCCEEDED));
-    assert_true(fixture_logged(
-        master, "no batches left in queue, job has been completed\n"));
+    assert_true(
+        fixture_logged(master, "no batches left in queue, job has been completed\n"));
 }
 
 static void the_end_is_on_disk_with_its_counts(void **state)

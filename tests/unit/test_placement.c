@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_placement.c - do workers come to be where there is room for them? */
-#include "master_fixture.h"
-
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 #define API(name, compute)                                                             \
     "- name: " name "\n  kind: BatchAPI\n"                                             \

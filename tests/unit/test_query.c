@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_query.c - is what the master tells true, whole and of one moment? */
-#include "master_fixture.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
+#include "tests/unit/master_fixture.h"
 
 static uint64_t submit(struct master_fixture *master, struct fixture_job wanted)
 {

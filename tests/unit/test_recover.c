@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_recover.c - does a restart lose nothing, and give out nothing twice? */
-#include "master_fixture.h"
-
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static struct fixture_agent agent_of(unsigned char id)
 {

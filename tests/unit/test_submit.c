@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_submit.c - does a submission become one job, or leave no trace? */
-#include "master_fixture.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static const Cortex__V1__SubmitJobReply *submitted(struct master_fixture *master,
                                                    const struct fixture_job *wanted)

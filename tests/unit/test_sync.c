@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_sync.c - does an agent hear what it should have, and when? */
-#include "master_fixture.h"
-
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static struct fixture_agent agent_of(unsigned char id)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_work.c - does each result count once, and each batch go to one worker? */
-#include "master_fixture.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/master_fixture.h"
 
 static uint64_t start(struct master_fixture *master,
                       struct fixture_agent *agent,
