@@ -78,7 +78,8 @@ static Cortex__V1__WorkerCounts *count_workers(const struct state *state,
         if (worker->job_id != live->record.job_id) {
             continue;
         }
-        counts->running += worker->state >= ROSTER_RUNNING;
+        counts->running +=
+            worker->state >= ROSTER_RUNNING && roster_worker_alive(worker);
         counts->initializing += worker->state < ROSTER_RUNNING;
     }
     bool stalled = live->short_since_ms > 0 &&

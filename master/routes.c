@@ -52,12 +52,6 @@ const struct route *route_find(const char *method)
     return NULL;
 }
 
-// The store's failures are not answers: what was decided with them must not stand.
-static bool is_store_failure(const struct error *err)
-{
-    return err->code == ERROR_DATA_LOSS || err->code == ERROR_INTERNAL;
-}
-
 int route_handle(struct state *state,
                  const struct route *route,
                  const struct request *request,
@@ -68,7 +62,8 @@ int route_handle(struct state *state,
     if (route->handler(state, request, &failure) == 0) {
         return 0;
     }
-    if (is_store_failure(&failure)) {
+    // The store's failures are not answers, whatever their code; others' are.
+    if (store_failed(state->store)) {
         return error_copy(err, &failure);
     }
     struct action *action = outbox_add(&state->outbox, ACTION_FAIL);

@@ -36,6 +36,10 @@ int store_boot(struct store *store, uint32_t *out_boot, struct error *err);
 int store_commit(struct store *store, struct error *err);
 void store_rollback(struct store *store);
 
+/* Whether a call failed since the last rollback: what was decided with it must not
+ * stand. */
+bool store_failed(const struct store *store);
+
 /* Whether something was written since the last commit. */
 bool store_dirty(const struct store *store);
 

@@ -170,7 +170,7 @@ bool routes_answer_now(struct request *request)
     return true;
 }
 
-struct pool *routes_pool(const struct bridge *bridge, const struct request *request)
+struct callers *routes_pool(const struct bridge *bridge, const struct request *request)
 {
     return strcmp(request->method, "POST") == 0 ? bridge->slow : bridge->quick;
 }

@@ -10,16 +10,16 @@
 #define CORTEX_CLIENT_BRIDGE_TRANSLATE_H
 
 #include "client/bridge/base_url.h"
+#include "client/bridge/callers.h"
 #include "client/bridge/follow.h"
-#include "client/bridge/pool.h"
 #include "client/bridge/request.h"
 
 #define TRANSLATE_PAGE_MAX 1000 /* jobs or batches in an answer */
 
 /* What all requests share. */
 struct bridge {
-    struct pool *quick; /* for what only reads the master's tables */
-    struct pool *slow;  /* for what may wait for S3: submissions and dry runs */
+    struct callers *quick; /* for what only reads the master's tables */
+    struct callers *slow;  /* for what may wait for S3: submissions and dry runs */
     struct follow *follow;
     struct base_url *base_url;
     int64_t timeout_ms; /* of a quick call: then the master is said to be away */

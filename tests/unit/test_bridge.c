@@ -479,6 +479,7 @@ static int wait_for(pid_t pid)
 
 static int stop_bridge(const struct process *process)
 {
+    assert_true(process->pid > 0); // 0 would be all of our group
     assert_int_equal(kill(process->pid, SIGTERM), 0);
     return wait_for(process->pid);
 }
