@@ -96,21 +96,24 @@ static void add_names(const struct choice *choice, const char *beginning, char *
 }
 
 // What cannot be chosen: quotes it and lists what could have been meant.
-static int
-refuse(const struct choice *choice, const char *typed, bool many, struct error *err)
+static int refuse(const struct choice *choice, bool many, struct error *err)
 {
     char names[NAMES_SIZE];
-    size_t group = choice->group ? commands_first_word(choice->group) : 0;
+    size_t size = choice->group ? commands_first_word(choice->group) : 0;
+    const char *group = choice->group ? choice->group->name : "";
+    const char *gap = *choice->typed && choice->group ? " " : "";
+    const char *what = many ? "ambiguous" : "unknown";
 
-    add_names(choice, many ? typed : "", names);
+    add_names(choice, many ? choice->typed : "", names);
     return error_set(err,
                      ERROR_INVALID_ARGUMENT,
-                     "%s \"%.*s%s%.100s\", expected one of: %s (see `cortex help`)",
-                     many ? "ambiguous command" : "unknown command",
-                     (int)group,
-                     choice->group ? choice->group->name : "",
-                     choice->group && *typed ? " " : "",
-                     typed,
+                     "%s command \"%.*s%s%.100s\", expected %s: %s (see `cortex help`)",
+                     *choice->typed ? what : "incomplete",
+                     (int)size,
+                     group,
+                     gap,
+                     choice->typed,
+                     *choice->typed ? "one of" : "behind it one of",
                      names);
 }
 
@@ -143,7 +146,7 @@ static int choose(const struct choice *choice,
         found_size = size;
     }
     if (!found || many) {
-        return refuse(choice, choice->typed, many, err);
+        return refuse(choice, many, err);
     }
     *out_command = found;
     return 0;

@@ -117,7 +117,7 @@ static int write_man(struct error *err)
 
 static int help_run(char **positional, int count, struct error *err)
 {
-    char *argv[] = {"cortex", count > 0 ? positional[0] : NULL, NULL, NULL};
+    char *argv[] = {NULL, count > 0 ? positional[0] : NULL, NULL, NULL};
     const struct command *command;
     int words;
 

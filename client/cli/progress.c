@@ -75,7 +75,7 @@ void progress_render(struct buffer *out,
         buffer_add_format(out, "   %.*f/s", rate < 10 ? 1 : 0, rate);
     }
     if (left_ms >= 0) {
-        clock_format_duration(left_ms + 999, text);
+        clock_format_duration(left_ms + 500, text);
         buffer_add_format(out, "   %s left", text);
     }
 }

@@ -151,7 +151,7 @@ static const char *add_json_mark(struct buffer *out, const char *at, size_t *dep
     if (opens && (*next == '}' || *next == ']')) {
         buffer_add(out, at, 1);
         buffer_add(out, next, 1);
-        return next + 1;
+        return skip_space(next + 1);
     }
     if (closes) {
         *depth -= *depth > 0;

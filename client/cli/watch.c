@@ -11,6 +11,7 @@
 #include "common/clock.h"
 
 #define PERIOD_MS   1000
+#define ANSWER_MS   5000   /* for an answer, then the user is told */
 #define PATIENCE_MS 300000 /* without an answer */
 #define BARS_MAX    10     /* jobs of one API with a bar of their own */
 
@@ -47,7 +48,7 @@ add_heading(struct buffer *out, const struct get_question *question, unsigned wi
         buffer_add_format(out, " --env %s", question->env_name);
     }
     (void)localtime_r(&seconds, &local);
-    size_t size = strftime(now, sizeof(now), "%-I:%M:%S%P %Z", &local);
+    size_t size = strftime(now, sizeof(now), "%H:%M:%S %Z", &local);
     do {
         buffer_add_char(out, ' ');
     } while (out->size - start + size < width);
@@ -87,12 +88,12 @@ static void add_bar(struct watch *watch,
         return;
     }
     progress_add(&bar->progress, clock_monotonic_ms(), job->succeeded + job->failed);
-    buffer_add_char(out, '\n');
     if (named) {
         id_job_format(job->job_id, job_id);
         buffer_add_format(out, "%s   ", job_id);
     }
     progress_render(out, &bar->progress, job->total);
+    buffer_add_char(out, '\n');
 }
 
 static void
@@ -104,10 +105,28 @@ add_bars(struct watch *watch, struct buffer *out, const struct get_answer *answe
     for (size_t i = 0; i < answer->detail.job_count; i++) {
         add_bar(watch, out, &answer->detail.jobs[i], true);
     }
-    buffer_add_char(out, '\n');
 }
 
-static int draw(struct watch *watch, const struct get_answer *answer, struct error *err)
+// The heading, then the bars, which a low window must not cut, then all the rest.
+static void
+add_frame(struct watch *watch, struct buffer *out, const struct get_answer *answer)
+{
+    size_t bars = out->size;
+
+    if (!watch->question->json) {
+        add_bars(watch, out, answer);
+    }
+    if (out->size > bars) {
+        buffer_add_char(out, '\n');
+    }
+    get_render(out, watch->question, answer);
+}
+
+// answer NULL: there is none, and why is a sentence.
+static int draw(struct watch *watch,
+                const struct get_answer *answer,
+                const char *why,
+                struct error *err)
 {
     struct buffer frame = BUFFER_INIT;
 
@@ -115,9 +134,10 @@ static int draw(struct watch *watch, const struct get_answer *answer, struct err
         return 0;
     }
     add_heading(&frame, watch->question, screen_width());
-    get_render(&frame, watch->question, answer);
-    if (!watch->question->json) {
-        add_bars(watch, &frame, answer);
+    if (answer) {
+        add_frame(watch, &frame, answer);
+    } else {
+        buffer_add_format(&frame, "%s; trying again\n", why);
     }
     int result = screen_draw(&frame, err);
     buffer_fini(&frame);
@@ -159,12 +179,13 @@ look(struct watch *watch, struct client_api *api, bool *out_over, struct error *
     struct get_answer answer;
 
     if (get_ask(api, watch->question, &answer, err) != 0) {
-        return bears(watch, err) ? 0 : -1;
+        struct error why = *err;
+        return bears(watch, err) ? draw(watch, NULL, why.message, err) : -1;
     }
     watch->answered_ms = clock_monotonic_ms();
     *out_over = get_is_over(watch->question, &answer);
     int result =
-        *out_over ? print_last(watch, &answer, err) : draw(watch, &answer, err);
+        *out_over ? print_last(watch, &answer, err) : draw(watch, &answer, NULL, err);
     get_answer_fini(&answer);
     return result;
 }
@@ -179,6 +200,7 @@ int watch_run(struct client_api *api,
     bool over = false;
     int result = 0;
 
+    client_api_set_timeout(api, ANSWER_MS);
     if (watch.draws) {
         screen_open();
     }
