@@ -28,6 +28,7 @@
 #define LOCK_PAUSE_NS 10000000
 #define JSON_INDENT   4
 #define TCP           "tcp://"
+#define IPC           "ipc:///"
 
 static struct {
     const char *env;
@@ -276,11 +277,20 @@ static int choose(struct cluster_state *state,
     return 0;
 }
 
-// Seen from the folder of an agent, a relative path would be another file.
-static char *python_path(void)
+// Seen from the folder of an agent, a relative path would be another file. *out_path
+// is NULL if none was given; the caller frees.
+static int python_path(char **out_path, struct error *err)
 {
-    return given.python && strchr(given.python, '/') ? fs_absolute(given.python)
-                                                     : memory_strdup(given.python);
+    if (!given.python || !strchr(given.python, '/')) {
+        *out_path = memory_strdup(given.python);
+        return 0;
+    }
+    if (access(given.python, X_OK) != 0) {
+        return error_set_errno(
+            err, ERROR_INVALID_ARGUMENT, "--python \"%s\"", given.python);
+    }
+    *out_path = fs_absolute(given.python);
+    return 0;
 }
 
 static int choose_all(struct cluster_state *state, struct error *err)
@@ -289,7 +299,11 @@ static int choose_all(struct cluster_state *state, struct error *err)
     unsigned agent = BIT(CLUSTER_AGENT);
     unsigned bridge = BIT(CLUSTER_BRIDGE) | BIT(CLUSTER_MASTER); // which tells its URL
     unsigned all = bridge | agent;
-    char *python = python_path();
+    char *python;
+
+    if (python_path(&python, err) != 0) {
+        return -1;
+    }
     char *mem =
         given.agent_mem > 0 ? memory_format("%lld", (long long)given.agent_mem) : NULL;
     const struct {
@@ -316,25 +330,32 @@ static int choose_all(struct cluster_state *state, struct error *err)
     return result;
 }
 
-static const struct cluster_daemon *daemon_of(const struct cluster_state *state,
-                                              enum cluster_role role)
+static int check_master(const char *address, struct error *err)
 {
-    return &state->daemons[role]; // the first of it
+    if (strncmp(address, TCP, strlen(TCP)) == 0) {
+        return port_check_free(address + strlen(TCP), "--master-listen", err);
+    }
+    if (strncmp(address, IPC, strlen(IPC)) == 0) {
+        return 0; // whether the file can be made is for the master to find out
+    }
+    return error_set(err,
+                     ERROR_INVALID_ARGUMENT,
+                     "--master-listen: got \"%s\", expected tcp://HOST:PORT or "
+                     "ipc:///PATH",
+                     address);
 }
 
-static int check_ports(const struct cluster_state *state, struct error *err)
+static int check_addresses(const struct cluster_state *state, struct error *err)
 {
-    const char *master = state->settings.master_listen;
-    bool is_tcp = strncmp(master, TCP, strlen(TCP)) == 0;
+    const struct cluster_settings *settings = &state->settings;
 
-    if (!runs(daemon_of(state, CLUSTER_MASTER)) && is_tcp &&
-        port_check_free(master + strlen(TCP), "--master-listen", err) != 0) {
+    if (!runs(&state->daemons[CLUSTER_MASTER]) &&
+        check_master(settings->master_listen, err) != 0) {
         return -1;
     }
-    if (!runs(daemon_of(state, CLUSTER_BRIDGE))) {
-        return port_check_free(state->settings.bridge_listen, "--bridge-listen", err);
-    }
-    return 0;
+    return runs(&state->daemons[CLUSTER_BRIDGE])
+               ? 0
+               : port_check_free(settings->bridge_listen, "--bridge-listen", err);
 }
 
 // Agents that are too many, and what an `up` that was killed left on its way up.
@@ -357,9 +378,22 @@ static int stop_unfit(struct cluster_state *state, struct error *err)
     return 0;
 }
 
+// What did not start must not be what the next `up` takes up.
+static void restore_settings(struct cluster_state *state, struct cluster_state *before)
+{
+    struct cluster_settings settings = state->settings;
+
+    state->settings = before->settings;
+    before->settings = settings; // to be freed with it
+    cluster_state_set_agents(state, before->daemon_count - CLUSTER_AGENT);
+    (void)cluster_state_save(state, NULL); // the first error is the one to tell
+}
+
 // Leaves marked what it started.
-static int
-start_missing(struct cluster_state *state, size_t *out_started, struct error *err)
+static int start_missing(struct cluster_state *state,
+                         struct cluster_state *before,
+                         size_t *out_started,
+                         struct error *err)
 {
     size_t missing = 0;
 
@@ -368,7 +402,9 @@ start_missing(struct cluster_state *state, size_t *out_started, struct error *er
         missing += state->daemons[i].marked;
     }
     if (missing > 0 && daemons_start(state, err) != 0) {
-        (void)daemons_stop(state, NULL); // the first error is the one to tell
+        if (daemons_stop(state, NULL) == 0) {
+            restore_settings(state, before);
+        }
         return -1;
     }
     *out_started = missing;
@@ -391,14 +427,15 @@ static int put_environment(const struct cluster_state *state,
 
 // All that can be refused is refused before anything is started or stopped.
 static int bring_up(struct cluster_state *state,
+                    struct cluster_state *before,
                     struct environments *environments,
                     size_t *out_started,
                     struct error *err)
 {
     forget_dead(state);
-    if (choose_all(state, err) != 0 || put_environment(state, environments, err) != 0 ||
-        check_ports(state, err) != 0 || stop_unfit(state, err) != 0 ||
-        start_missing(state, out_started, err) != 0) {
+    if (choose_all(state, err) != 0 || check_addresses(state, err) != 0 ||
+        put_environment(state, environments, err) != 0 || stop_unfit(state, err) != 0 ||
+        start_missing(state, before, out_started, err) != 0) {
         return -1;
     }
     state->known = true;
@@ -408,6 +445,7 @@ static int bring_up(struct cluster_state *state,
 
 static int run_up(char **positional, int count, struct error *err)
 {
+    struct cluster_state before = {0};
     struct cluster_state state = {0};
     struct environments environments = {0};
     struct buffer text = BUFFER_INIT;
@@ -423,8 +461,9 @@ static int run_up(char **positional, int count, struct error *err)
         environments_load(&environments, err) == 0 &&
         fs_make_folder(folder, 0700, err) == 0 &&
         take_lock(folder, &lock_fd, err) == 0 &&
+        cluster_state_load(folder, &before, err) == 0 &&
         cluster_state_load(folder, &state, err) == 0 &&
-        bring_up(&state, &environments, &started, err) == 0) {
+        bring_up(&state, &before, &environments, &started, err) == 0) {
         if (json) {
             add_json(&text, &state);
         } else {
@@ -433,6 +472,7 @@ static int run_up(char **positional, int count, struct error *err)
         result = output_take(&text, err);
     }
     environments_fini(&environments);
+    cluster_state_fini(&before);
     cluster_state_fini(&state);
     free(folder);
     if (lock_fd >= 0) {
