@@ -299,7 +299,7 @@ static int choose_all(struct cluster_state *state, struct error *err)
     unsigned agent = BIT(CLUSTER_AGENT);
     unsigned bridge = BIT(CLUSTER_BRIDGE) | BIT(CLUSTER_MASTER); // which tells its URL
     unsigned all = bridge | agent;
-    char *python;
+    char *python = NULL;
 
     if (python_path(&python, err) != 0) {
         return -1;
