@@ -39,6 +39,7 @@ submit_find_api(const struct state *state, const char *name, struct error *err)
 static void reply_with(struct state *state,
                        void *call,
                        const struct job_record *record,
+                       const struct api_version *version,
                        bool repeated)
 {
     Cortex__V1__SubmitJobReply *reply =
@@ -46,7 +47,7 @@ static void reply_with(struct state *state,
     struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
 
     // The first answer and its repeats are the same: none speaks of what came after.
-    reply->job = query_submitted(record);
+    reply->job = query_submitted(record, version);
     reply->repeated_request = repeated;
     action->call = call;
     action->message = &reply->base;
@@ -98,9 +99,15 @@ static int look_up_key(struct state *state,
     if (!found) {
         return 0; // its job was deleted: this is a new one
     }
-    reply_with(state, request->call, &record, true);
+    struct api_version *version = NULL;
+    int result = store_api_version_get(state->store, record.api_id, &version, err);
+    if (result == 0) {
+        reply_with(state, request->call, &record, version, true);
+        result = 1;
+    }
+    api_version_unref(version);
     job_record_fini(&record);
-    return 1;
+    return result;
 }
 
 static struct job *make_job(struct state *state,
@@ -172,7 +179,7 @@ static int decide(struct state *state,
     }
     map_put(&state->jobs, job->record.job_id, job);
     outbox_add(&state->outbox, ACTION_ENQUEUE)->job_id = job->record.job_id;
-    reply_with(state, request->call, &job->record, false);
+    reply_with(state, request->call, &job->record, version, false);
     return 0;
 }
 
