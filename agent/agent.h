@@ -65,7 +65,8 @@ struct agent_feed {
 };
 
 struct agent_effects {
-    /* Get the worker ready; agent_worker_ready or agent_worker_ended follows. */
+    /* Get the worker ready; agent_worker_ready or agent_worker_ended follows. Called
+     * when there is room for it: workers that have not ended are still in the way. */
     void (*start)(void *arg, const struct agent_desired_worker *desired);
     /* Queue a batch behind those it has; agent_batch_ended follows, or the end of the
      * worker. */
