@@ -291,6 +291,7 @@ static void add_status(struct agent_sync_request *request, const struct worker *
         .failure = worker->failure,
         .error = memory_strdup(worker->error),
         .has_on_job_complete = worker->has_on_job_complete,
+        .hungry = worker->state == AGENT_WORKER_RUNNING && !worker->ready,
         .pid = worker->pid,
     };
 }

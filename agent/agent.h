@@ -95,6 +95,7 @@ struct agent_worker_status {
     enum agent_worker_failure failure;
     char *error; /* one line, NULL unless FAILED */
     bool has_on_job_complete;
+    bool hungry; /* RUNNING, and does not know of batches for it */
     uint32_t pid;
 };
 

@@ -99,6 +99,7 @@ static void pack_status(const struct agent_worker_status *from,
         out->error = from->error;
     }
     out->has_on_job_complete = from->has_on_job_complete;
+    out->hungry = from->hungry;
     out->pid = from->pid;
 }
 

@@ -66,7 +66,7 @@ struct roster_worker {
     enum roster_worker_state state;
     enum roster_wish wish;
     bool closes_job;
-    bool hungry; /* asked for more than it was given */
+    bool hungry; /* wants to hear when there are batches for it */
     uint32_t cpu_millis;
     uint64_t memory_bytes;
     uint32_t gpus;

@@ -165,6 +165,7 @@ static int take_status(struct state *state,
         return finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
     }
     worker->state = (enum roster_worker_state)status->state;
+    worker->hungry = worker->hungry || status->hungry;
     if (!job || worker->state == before) {
         return 0;
     }
@@ -349,6 +350,11 @@ int sync_handle(struct state *state, const struct request *request, struct error
     if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
         return -1;
     }
+    if (agent->parked) {
+        // The newer one takes its place. What this answer tells may be overtaken and
+        // ignored, so the newer one's wants are taken in behind it.
+        answer(state, agent);
+    }
     bool newest = said->desired_version == agent->desired_version;
     agent->heard_ms = state->now_ms;
     copy_capacity(state, agent, said);
@@ -357,9 +363,6 @@ int sync_handle(struct state *state, const struct request *request, struct error
         (newest && drop_unstarted(state, agent, said, err) != 0) ||
         (first && check_callbacks(state, agent, err) != 0)) {
         return -1;
-    }
-    if (agent->parked) {
-        answer(state, agent); // the newer one takes its place
     }
     uint32_t park_ms =
         said->park_ms < SYNC_PARK_MAX_MS ? said->park_ms : SYNC_PARK_MAX_MS;

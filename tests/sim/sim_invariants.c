@@ -211,6 +211,17 @@ check_report_taken(struct sim *sim, const struct sim_job *job, const struct batc
     }
 }
 
+// After a restart two may claim a batch; the newer one has it.
+static bool takes_over(const struct sim *sim,
+                       const struct sim_batch *batch,
+                       const struct batch *now)
+{
+    uint64_t boot = sim->master->state.boot;
+
+    return now && now->state == BATCH_IN_HAND && now->attempt > batch->attempt &&
+           now->attempt >> 32 != boot;
+}
+
 static void check_batch(struct sim *sim,
                         struct sim_job *job,
                         const struct job *now,
@@ -245,7 +256,7 @@ static void check_batch(struct sim *sim,
     }
     if (batch->state == BATCH_IN_HAND &&
         (state == BATCH_QUEUED || open->attempt != batch->attempt) &&
-        !(open && state == BATCH_IN_HAND && open->attempt < batch->boot_newest)) {
+        !takes_over(sim, batch, open)) {
         check_batch_left(sim, job, index);
     }
     if (state == BATCH_IN_HAND) {
@@ -714,6 +725,43 @@ static bool all_over(const struct sim *sim)
            sim->master->state.roster.workers.count == 0;
 }
 
+// What the master has of a job that does not get on, for the trace.
+static void trace_job(struct sim *sim, uint64_t job_id)
+{
+    const struct state *state = &sim->master->state;
+    const struct job *job = sim->master->up ? state_job(state, job_id) : NULL;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    if (!job) {
+        return;
+    }
+    sim_trace(sim,
+              "job %016" PRIx64 ": %" PRIu64 " queued (%s), %" PRIu64
+              " in hand, %u workers awaited, on_job_complete %d",
+              job_id,
+              batch_queued(&job->book),
+              batch_ready(&job->book, state->now_ms) ? "ready" : "not ready",
+              job->book.in_hand,
+              job->workers_awaited,
+              (int)job->record.callback);
+    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
+        const struct roster_worker *worker = entry;
+        if (worker->job_id == job_id) {
+            sim_trace(sim,
+                      "worker %" PRIx64
+                      " on %s: state %d, wish %d, %shungry, holds %" PRIu64,
+                      worker->worker_id,
+                      worker->agent->name,
+                      (int)worker->state,
+                      (int)worker->wish,
+                      worker->hungry ? "" : "not ",
+                      batch_held_by(&job->book, worker->worker_id));
+        }
+    }
+}
+
 static void tell_standstill(struct sim *sim)
 {
     uint64_t waiting = 0;
@@ -726,6 +774,7 @@ static void tell_standstill(struct sim *sim)
         }
     }
     if (one) {
+        trace_job(sim, one->job_id);
         sim_violated(sim,
                      "Once faults cease every job ends: %" PRIu64
                      " stand still, such as %016" PRIx64 " (%s, %" PRIu64 " + %" PRIu64

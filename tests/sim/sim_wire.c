@@ -25,6 +25,7 @@ static Cortex__V1__WorkerStatus *status_of(const struct agent_worker_status *fro
     status->failure = (Cortex__V1__WorkerFailure)from->failure;
     message_text(&status->error, from->error ? from->error : "");
     status->has_on_job_complete = from->has_on_job_complete;
+    status->hungry = from->hungry;
     status->pid = from->pid;
     return status;
 }

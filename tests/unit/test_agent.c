@@ -509,6 +509,37 @@ static void a_worker_that_waits_for_room_is_stopped_without_an_effect(void **sta
     agent_destroy(agent);
 }
 
+static bool says_hungry(struct agent *agent)
+{
+    struct agent_sync_request request;
+
+    agent_sync_build(agent, AGENT_PARK_MS, &request);
+    bool hungry = request.workers[0].hungry;
+    agent_sync_request_fini(&request);
+    return hungry;
+}
+
+static void a_worker_that_knows_of_no_batch_says_so_with_every_sync(void **state)
+{
+    struct agent_work_request request;
+    struct agent_work_reply nothing = {.work_number = 1};
+    struct agent *agent = make_agent();
+
+    (void)state;
+    sync_one(agent, 1, AGENT_WISH_RUN, false);
+    assert_false(says_hungry(agent)); // not yet up
+    agent_worker_ready(agent, 1, false, 100, 0);
+    assert_false(says_hungry(agent)); // about to ask
+    agent_work_build(agent, 0, &request);
+    agent_work_apply(agent, &nothing, 0);
+    agent_work_request_fini(&request);
+    assert_true(says_hungry(agent));
+    assert_true(says_hungry(agent));
+    sync_one(agent, 1, AGENT_WISH_RUN, true);
+    assert_false(says_hungry(agent));
+    agent_destroy(agent);
+}
+
 static void completion_waits_for_the_last_batch_and_runs_once(void **state)
 {
     struct agent *agent = running_agent(1);
@@ -691,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_stopped_worker_drops_what_it_holds),
         cmocka_unit_test(a_worker_starts_when_the_one_before_it_has_left_its_room),
         cmocka_unit_test(a_worker_that_waits_for_room_is_stopped_without_an_effect),
+        cmocka_unit_test(a_worker_that_knows_of_no_batch_says_so_with_every_sync),
         cmocka_unit_test(completion_waits_for_the_last_batch_and_runs_once),
         cmocka_unit_test(on_job_complete_is_not_interrupted_by_a_drain),
         cmocka_unit_test(batches_in_hand_and_results_not_yet_taken_are_held),
