@@ -23,6 +23,7 @@ struct worker {
     bool ready;                        /* its job has batches, as far as is known */
     bool has_on_job_complete;
     uint32_t pid;
+    enum agent_callback callback;
     enum agent_worker_failure failure;
     char *error;
     uint64_t log_shipped;
@@ -158,6 +159,7 @@ static void tell_complete(struct agent *agent, struct worker *worker)
     if (worker->told == AGENT_WISH_RUN && worker->state == AGENT_WORKER_RUNNING &&
         worker->hand.held == 0) {
         worker->told = AGENT_WISH_COMPLETE;
+        worker->callback = AGENT_CALLBACK_BEGUN;
         move_worker(agent, worker, AGENT_WORKER_COMPLETING);
         agent->effects.complete(agent->arg, worker->id);
     }
@@ -229,6 +231,7 @@ static void add_worker(struct agent *agent, const struct agent_desired_worker *d
     worker->id = desired->worker_id;
     worker->job_id = desired->job_id;
     worker->state = AGENT_WORKER_INITIALIZING;
+    worker->callback = AGENT_CALLBACK_NOT_BEGUN;
     worker->wish = desired->wish;
     worker->told = AGENT_WISH_RUN;
     worker->start = *desired;
@@ -293,6 +296,7 @@ static void add_status(struct agent_sync_request *request, const struct worker *
         .has_on_job_complete = worker->has_on_job_complete,
         .hungry = worker->state == AGENT_WORKER_RUNNING && !worker->ready,
         .pid = worker->pid,
+        .callback = worker->callback,
     };
 }
 
@@ -628,6 +632,7 @@ void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now
     if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_COMPLETING) {
         return;
     }
+    worker->callback = AGENT_CALLBACK_RETURNED;
     move_worker(agent, worker, AGENT_WORKER_COMPLETED);
     follow_wish(agent, worker);
 }

@@ -97,6 +97,7 @@ struct agent_worker_status {
     bool has_on_job_complete;
     bool hungry; /* RUNNING, and does not know of batches for it */
     uint32_t pid;
+    enum agent_callback callback;
 };
 
 /* Batches first_index, first_index + 1, ... with attempts first_attempt, ... */

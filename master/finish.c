@@ -149,6 +149,28 @@ int finish_callback(struct state *state,
     return end_job(state, job, job_outcome(job), "", worker->worker_id, err);
 }
 
+int finish_callback_unbegun(struct state *state,
+                            struct job *job,
+                            const struct roster_worker *worker,
+                            struct error *err)
+{
+    if (job->record.state != JOB_RUNNING ||
+        job->record.callback != JOB_CALLBACK_GIVEN ||
+        job->record.callback_worker != worker->worker_id) {
+        return 0;
+    }
+    job->record.callback = JOB_CALLBACK_WAITING;
+    job->record.callback_worker = 0;
+    return store_job_put(state->store, &job->record, err) != 0 ||
+                   state_job_event(state,
+                                   job->record.job_id,
+                                   "on_job_complete",
+                                   "given back",
+                                   err) != 0
+               ? -1
+               : 0;
+}
+
 // What a worker's going means for a job that is running. NULL: nothing; else why it is
 // over, and *out_to.
 static const char *verdict(struct job *job,

@@ -57,6 +57,13 @@ enum roster_failure {
     ROSTER_FAILURE_CALLBACK = 4,
 };
 
+/* The numbers are those of cortex.v1.CallbackProgress. */
+enum roster_callback {
+    ROSTER_CALLBACK_NOT_BEGUN = 1,
+    ROSTER_CALLBACK_BEGUN = 2,
+    ROSTER_CALLBACK_RETURNED = 3,
+};
+
 struct roster_agent;
 
 struct roster_worker {
@@ -109,8 +116,8 @@ struct roster_agent {
 };
 
 struct roster {
-    struct map agents;  /* first 8 bytes of the id -> roster_agent */
-    struct map workers; /* worker id -> roster_worker */
+    struct map agents;     /* first 8 bytes of the id -> roster_agent */
+    struct map workers;    /* worker id -> roster_worker */
     uint64_t version_base; /* no desired version was above it when its agent went */
 };
 

@@ -148,6 +148,41 @@ static int admit(struct state *state,
     return agent_event(state, agent, "joined", err);
 }
 
+// The worker has ended: what became of on_job_complete, if it was given it.
+static int take_callback(struct state *state,
+                         struct roster_worker *worker,
+                         const Cortex__V1__WorkerStatus *status,
+                         struct error *err)
+{
+    struct job *job = state_job(state, worker->job_id);
+
+    if (!job) {
+        return 0;
+    }
+    switch ((int)status->callback) {
+    case ROSTER_CALLBACK_NOT_BEGUN:
+        return finish_callback_unbegun(state, job, worker, err);
+    case ROSTER_CALLBACK_RETURNED:
+        return finish_callback(state, job, worker, err);
+    default:
+        return 0;
+    }
+}
+
+static int take_end(struct state *state,
+                    struct roster_worker *worker,
+                    const Cortex__V1__WorkerStatus *status,
+                    struct error *err)
+{
+    if (take_callback(state, worker, status, err) != 0) {
+        return -1;
+    }
+    return (int)status->state == ROSTER_FAILED
+               ? finish_worker(
+                     state, worker, cause_of(status->failure), status->error, err)
+               : finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
+}
+
 // What one worker says of itself. The worker may be gone afterwards.
 static int take_status(struct state *state,
                        struct roster_worker *worker,
@@ -157,12 +192,8 @@ static int take_status(struct state *state,
     struct job *job = state_job(state, worker->job_id);
     enum roster_worker_state before = worker->state;
 
-    if ((int)status->state == ROSTER_FAILED) {
-        return finish_worker(
-            state, worker, cause_of(status->failure), status->error, err);
-    }
-    if ((int)status->state == ROSTER_EXITED) {
-        return finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
+    if ((int)status->state == ROSTER_FAILED || (int)status->state == ROSTER_EXITED) {
+        return take_end(state, worker, status, err);
     }
     worker->state = (enum roster_worker_state)status->state;
     worker->hungry = worker->hungry || status->hungry;

@@ -158,7 +158,7 @@ static void submit_done(struct sim *sim,
         return;
     }
     struct sim_job *job = sim_job_find(sim, reply->job->job_id);
-    if (!job || job->state == 0 || job->submission != submission) {
+    if (!job || (job->state == 0 && !job->deleted) || job->submission != submission) {
         sim_violated(
             sim,
             "What is answered OK is on disk: a user was told of job %016" PRIx64

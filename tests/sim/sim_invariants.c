@@ -498,7 +498,7 @@ static void check_job(struct sim *sim, struct sim_job *job, bool restarted)
     const struct job *now = state_job(&sim->master->state, job->job_id);
 
     if (!now) {
-        if (!job->forgotten && (job->state != 0 || restarted)) {
+        if (!job->forgotten && (job->state != 0 || job->stop_asked || restarted)) {
             check_gone(sim, job);
         }
         return;

@@ -27,6 +27,7 @@ static Cortex__V1__WorkerStatus *status_of(const struct agent_worker_status *fro
     status->has_on_job_complete = from->has_on_job_complete;
     status->hungry = from->hungry;
     status->pid = from->pid;
+    status->callback = (Cortex__V1__CallbackProgress)from->callback;
     return status;
 }
 
