@@ -262,7 +262,7 @@ static void check_batch(struct sim *sim,
     if (state == BATCH_IN_HAND) {
         if (batch->state == BATCH_QUEUED || open->attempt != batch->attempt) {
             check_batch_given(sim, job, open);
-        } else {
+        } else if (now->record.state == JOB_RUNNING) {
             check_report_taken(sim, job, open);
         }
         batch->deadline_ms = open->deadline_ms;

@@ -397,6 +397,7 @@ static void die(struct sim *sim)
     sim_trace(sim, "master dies");
     sim->result.kills++;
     master->up = false;
+    master->died_ms = sim->now_ms;
     master->epoch++;
     master->turns++;
     master->turn_at_ms = INT64_MAX;
@@ -464,8 +465,9 @@ static void plant(struct sim *sim)
             job->book.succeeded++;
             master->planted = true;
         }
+        const struct sim_job *known = sim_job_find(sim, job->record.job_id);
         if (sim->options.plant == SIM_PLANT_REVIVAL && !master->planted &&
-            job_state_terminal(job->record.state)) {
+            known->state != 0 && job_state_terminal(known->state)) {
             job->record.state = JOB_RUNNING;
             master->planted = true;
         }

@@ -20,6 +20,7 @@ struct sim_master {
     struct store *store;
     bool up;
     uint32_t epoch; /* grows at every death */
+    int64_t died_ms;
     int64_t paused_until_ms;
     int64_t clock_offset_ms; /* of its monotonic clock */
     int64_t wall_offset_ns;

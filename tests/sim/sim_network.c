@@ -9,8 +9,9 @@
 #include "common/codec.h"
 #include "tests/sim/sim_master.h"
 
-#define CONNECT_MS 2000  /* how long a call that is not retried waits for one */
-#define ATTEMPT_MS 30000 /* rpc_client's ATTEMPT_TIMEOUT_MS */
+#define CONNECT_MS    2000  /* how long a call that is not retried waits for one */
+#define LAST_WORDS_MS 5     /* how long after its death a master is heard */
+#define ATTEMPT_MS    30000 /* rpc_client's ATTEMPT_TIMEOUT_MS */
 
 static void attempt(struct sim *sim, void *arg);
 
@@ -209,13 +210,21 @@ static void free_answer(void *arg)
     free(answer);
 }
 
+// What a master had sent when it died still arrives, if it does so at once: a
+// connection is known to be broken long before the next master listens.
+static bool is_cut_off(struct sim *sim, const struct sim_frame *frame)
+{
+    return frame->master_epoch != sim->master->epoch &&
+           (sim->now_ms > sim->master->died_ms + LAST_WORDS_MS || sim_chance(sim, 300));
+}
+
 static void answer_arrives(struct sim *sim, void *arg)
 {
     struct answer *answer = arg;
     struct sim_call *call = answer->frame->call;
 
     if (call->over || !alive(call) || call->attempt != answer->frame->attempt ||
-        put_off(sim, call, answer_arrives, arg)) {
+        is_cut_off(sim, answer->frame) || put_off(sim, call, answer_arrives, arg)) {
         return;
     }
     if (answer->error.code == ERROR_UNAVAILABLE) {
@@ -266,8 +275,7 @@ void sim_reply(struct sim *sim,
     } else {
         answer->error = *err;
     }
-    // With its master's death the connection breaks, and with it what is on its way.
-    sim_at(sim, at_ms, answer_arrives, answer, &sim->master->epoch);
+    sim_at(sim, at_ms, answer_arrives, answer, call->epoch);
 }
 
 void sim_network_master_died(struct sim *sim)

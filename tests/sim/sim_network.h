@@ -6,8 +6,7 @@
  * broke is repeated with the same request id; the request of an earlier attempt, or of
  * a caller that has died, may still arrive, later than what was sent after it; a reply
  * reaches only the newest attempt of a caller that lives. What was sent to a master
- * that died never reaches the next one, and what it sent is lost unless it has arrived.
- */
+ * that died never reaches the next one; what it sent may arrive at once or is lost. */
 #ifndef CORTEX_TESTS_SIM_NETWORK_H
 #define CORTEX_TESTS_SIM_NETWORK_H
 
