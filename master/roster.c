@@ -60,6 +60,24 @@ roster_agent_add(struct roster *roster,
     return agent;
 }
 
+void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation)
+{
+    if (agent->state == ROSTER_PRESENT) {
+        agent->former[agent->former_count++ % ROSTER_FORMER_MAX] = agent->incarnation;
+    }
+    agent->incarnation = incarnation;
+}
+
+bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation)
+{
+    for (uint32_t i = 0; i < agent->former_count && i < ROSTER_FORMER_MAX; i++) {
+        if (agent->former[i] == incarnation) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent)
 {
     assert(!agent->workers && !agent->parked);

@@ -22,6 +22,7 @@
 
 #define ROSTER_AGENT_ID_SIZE         16
 #define ROSTER_NAME_SIZE             64
+#define ROSTER_FORMER_MAX            8    /* whose Syncs may still be on their way */
 #define ROSTER_WORKERS_PER_AGENT_MAX 1024 /* more would not fit one Sync message */
 
 enum roster_agent_state {
@@ -93,6 +94,8 @@ struct roster_agent {
     unsigned char agent_id[ROSTER_AGENT_ID_SIZE];
     enum roster_agent_state state;
     uint64_t incarnation;
+    uint64_t former[ROSTER_FORMER_MAX]; /* incarnations before it, a ring */
+    uint32_t former_count;
     char name[ROSTER_NAME_SIZE];
     char release[32];
     uint32_t cpu_millis;
@@ -130,6 +133,9 @@ roster_agent_get(const struct roster *roster,
 struct roster_agent *
 roster_agent_add(struct roster *roster,
                  const unsigned char agent_id[ROSTER_AGENT_ID_SIZE]);
+/* It was started anew: the incarnation it had is a former one from now on. */
+void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation);
+bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation);
 /* It must have no workers. Frees it. */
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent);
 

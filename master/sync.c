@@ -123,6 +123,10 @@ static int admit(struct state *state,
         *out_agent = agent;
         return 0;
     }
+    if (agent && roster_agent_was(agent, said->incarnation)) {
+        return error_set(
+            err, ERROR_ABORTED, "this agent has been started anew since this was sent");
+    }
     *out_first = true;
     if (!agent) {
         agent = roster_agent_add(&state->roster, said->agent_id.data);
@@ -136,8 +140,8 @@ static int admit(struct state *state,
     if (agent->state == ROSTER_EXPECTED) {
         no_longer_awaited(state, agent);
     }
+    roster_agent_renew(agent, said->incarnation);
     agent->state = ROSTER_PRESENT;
-    agent->incarnation = said->incarnation;
     agent->work_number = said->work_number;
     agent->grant_count = 0;
     memset(agent->work_request_id, 0, sizeof(agent->work_request_id));

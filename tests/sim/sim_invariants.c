@@ -279,7 +279,7 @@ static bool verdict_is_true(const struct sim *sim,
     bool done = record->succeeded + record->failed == record->total &&
                 record->total == job->submission->total;
     bool called = !job->has_callback || job->callbacks_done == 1;
-    int64_t ran_ms = sim->now_ms - job->made_ms;
+    int64_t ran_ms = sim->now_ms - job->sent_ms;
 
     switch (record->state) {
     case JOB_SUCCEEDED:
@@ -354,7 +354,6 @@ take_record(struct sim *sim, struct sim_job *job, const struct job_record *recor
     }
     sim->ledger->progress++;
     if (job->state == 0) {
-        job->made_ms = sim->now_ms;
         check_once(sim, job);
     }
     if (job->state != 0 && job_state_terminal(job->state)) {
@@ -366,7 +365,6 @@ take_record(struct sim *sim, struct sim_job *job, const struct job_record *recor
         return;
     }
     if (job_state_terminal(record->state)) {
-        job->ended_ms = sim->now_ms;
         check_verdict(sim, job, record);
     }
     job->state = record->state;

@@ -46,6 +46,7 @@ sim_job_make(struct sim *sim, const struct sim_submission *submission, int64_t w
 
     job->job_id = next_id(sim, wall_ns);
     job->submission = submission;
+    job->sent_ms = sim->now_ms;
     job->next = sim->ledger->newest;
     job->enqueue_fails = sim_chance(sim, faults->enqueue_fails);
     job->has_callback = sim_chance(sim, 500);

@@ -66,6 +66,7 @@ struct sim_job {
     bool deleted; /* its api's deletion was decided: it may be gone */
     /* What happened. */
     bool payload_gone;
+    int64_t sent_ms;   /* read by the master's pool: what its id dates it to */
     uint64_t enqueued; /* batches written to disk */
     uint32_t callbacks_begun;
     uint32_t callbacks_done;
@@ -76,9 +77,7 @@ struct sim_job {
     uint64_t total;
     uint64_t succeeded;
     uint64_t failed;
-    int64_t made_ms;  /* decided upon */
-    int64_t ended_ms; /* the same */
-    bool forgotten;   /* by the master's memory */
+    bool forgotten; /* by the master's memory */
     struct sim_batch batches[SIM_BATCHES_MAX];
 };
 
