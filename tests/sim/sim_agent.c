@@ -296,6 +296,9 @@ static void start(struct sim *sim, void *arg)
     agent->epoch++;
     agent->up = true;
     agent->link.stopped_until_ms = 0;
+    if (sim->now_ms > agent->well_since_ms) {
+        agent->well_since_ms = sim->now_ms;
+    }
     agent->incarnation = sim_random(sim);
     agent->core = agent_create(&agent->capacity, &sim_worker_effects, effects_arg);
     agent->stage = SIM_SERVING;
@@ -331,6 +334,9 @@ void sim_agent_pause(struct sim *sim, struct sim_agent *agent, int64_t length_ms
 {
     sim_trace(sim, "%s is stopped for %lld ms", agent->name, (long long)length_ms);
     agent->link.stopped_until_ms = sim->now_ms + length_ms;
+    if (agent->link.stopped_until_ms > agent->well_since_ms) {
+        agent->well_since_ms = agent->link.stopped_until_ms;
+    }
     sim_agent_wake(sim, agent);
 }
 

@@ -24,6 +24,7 @@ struct sim_agent {
     struct sim_link link;
     int64_t clock_offset_ms;
     int64_t wall_offset_ms;
+    int64_t well_since_ms; /* neither stopped nor parted since then */
     /* Of the process. */
     bool up;
     uint32_t epoch; /* grows at every start and end */

@@ -95,6 +95,9 @@ static void part_network(struct sim *sim)
               : which == 1 ? "to it"
                            : "from it",
               (long long)until_ms);
+    if (until_ms > agent->well_since_ms) {
+        agent->well_since_ms = until_ms;
+    }
     if (which & 1) {
         agent->link.to_until_ms = until_ms;
     }

@@ -13,9 +13,10 @@
 #include "tests/sim/sim_master.h"
 #include "tests/sim/sim_worker.h"
 
-#define ROWS_EVERY    16    /* turns between comparisons of memory and rows, about */
-#define STANDSTILL_MS 90000 /* quiet: longer without progress is a hang */
-#define QUIET_MAX_MS  20000000
+#define ROWS_EVERY       16    /* turns between comparisons of memory and rows, about */
+#define STANDSTILL_MS    90000 /* quiet: longer without progress is a hang */
+#define SPEAKS_WITHIN_MS 6000  /* a Sync and its repeat, when nothing is in the way */
+#define QUIET_MAX_MS     20000000
 
 /* --- batches ---------------------------------------------------------------------- */
 
@@ -156,6 +157,7 @@ static void check_batch_counted(struct sim *sim,
 static bool holder_is_gone(const struct sim *sim, const struct sim_batch *batch)
 {
     return batch->holder_died || batch->taken != batch->attempt ||
+           batch->told >= batch->attempt ||
            !roster_worker_get(&sim->master->state.roster, batch->worker_id);
 }
 
@@ -555,6 +557,21 @@ static void check_room(struct sim *sim, const struct roster_agent *agent)
     }
 }
 
+// An agent that could speak all the time is not lost, even by a master that was
+// stopped.
+static void check_loss(struct sim *sim, const struct sim_agent *agent)
+{
+    const struct sim_faults *faults = &sim->faults;
+    bool network_is_well =
+        faults->lose == 0 && faults->cut == 0 && faults->very_slow == 0;
+
+    if (agent->up && (network_is_well || sim->quiet) &&
+        sim->now_ms - agent->well_since_ms > sim->master->lost_ms + SPEAKS_WITHIN_MS) {
+        sim_violated(
+            sim, "An agent is lost only if it is not heard of: %s spoke", agent->name);
+    }
+}
+
 static void check_agents(struct sim *sim, bool restarted)
 {
     for (size_t i = 0; i < sim->agent_count; i++) {
@@ -562,6 +579,7 @@ static void check_agents(struct sim *sim, bool restarted)
             roster_agent_get(&sim->master->state.roster, sim->agents[i]->agent_id);
         bool present = agent != NULL;
         if (sim->ledger->present[i] && !present) {
+            check_loss(sim, sim->agents[i]);
             for (struct sim_job *job = sim->ledger->newest; job; job = job->next) {
                 job->losses += !job->forgotten;
             }
@@ -605,6 +623,11 @@ void sim_note_report(struct sim *sim, const struct sim_report *report)
             ledger->reports, ledger->report_capacity * sizeof(*ledger->reports));
     }
     ledger->reports[ledger->report_count++] = *report;
+    struct sim_job *job = sim_job_find(sim, report->job_id);
+    if (job && report->index < SIM_BATCHES_MAX &&
+        report->attempt > job->batches[report->index].told) {
+        job->batches[report->index].told = report->attempt;
+    }
 }
 
 static void note_delete(struct sim *sim, const Cortex__V1__DeleteApiRequest *said)

@@ -24,6 +24,7 @@ struct sim_batch {
     uint64_t over;        /* the newest attempt that was counted */
     uint64_t boot_newest; /* since the master's start: given out, */
     uint64_t boot_over;   /* and ended */
+    uint64_t told;        /* the newest attempt that has reported, taken in or not */
     bool unresolved;      /* it was in hand when the master died */
     /* As it is. */
     uint32_t allowed;                /* times predict may begin */
