@@ -333,6 +333,18 @@ uint64_t batch_release_expired(struct batch_book *book, int64_t now_ms)
     return release_if(book, expired, 0, now_ms);
 }
 
+void batch_prolong(struct batch_book *book, int64_t by_ms)
+{
+    size_t cursor = 0;
+    uint64_t index;
+    void *entry;
+
+    while (book->in_hand > 0 && map_next(&book->open, &cursor, &index, &entry)) {
+        struct batch *batch = entry;
+        batch->deadline_ms += batch->state == BATCH_IN_HAND ? by_ms : 0;
+    }
+}
+
 uint64_t batch_held_by(const struct batch_book *book, uint64_t worker_id)
 {
     uint64_t held = 0;

@@ -154,6 +154,9 @@ batch_release_worker(struct batch_book *book, uint64_t worker_id, int64_t now_ms
 /* The same for leases that ran out before now_ms. */
 uint64_t batch_release_expired(struct batch_book *book, int64_t now_ms);
 
+/* All leases run out so much later. */
+void batch_prolong(struct batch_book *book, int64_t by_ms);
+
 /* How many batches the worker holds. Walks what is open. */
 uint64_t batch_held_by(const struct batch_book *book, uint64_t worker_id);
 

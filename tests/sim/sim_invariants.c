@@ -578,7 +578,7 @@ static void check_agents(struct sim *sim, bool restarted)
         const struct roster_agent *agent =
             roster_agent_get(&sim->master->state.roster, sim->agents[i]->agent_id);
         bool present = agent != NULL;
-        if (sim->ledger->present[i] && !present) {
+        if (sim->ledger->present[i] && !present && !restarted) {
             check_loss(sim, sim->agents[i]);
             for (struct sim_job *job = sim->ledger->newest; job; job = job->next) {
                 job->losses += !job->forgotten;

@@ -30,8 +30,10 @@ static const struct kept {
     {28, 1500, "nobody asked for a batch that was ready"},
     {31, 1500, "worker rows vanished with their api"},
     {44, 1500, "a job whose worker was never started stayed in memory"},
+    {153, 5000, "a master that was stopped declared its agents lost"},
     {1025, 1500, "an agent left between on_job_complete and telling of it"},
     {2398, 1500, "on_job_complete returned and its worker left at once"},
+    {6029, 6000, "a dead agent's Sync dropped the workers of its next start"},
 };
 
 static void seeds_that_failed_once_do_not_fail_again(void **state)

@@ -93,6 +93,18 @@ static void what_a_lost_worker_held_is_queued_again_and_nothing_else(void **stat
     batch_book_fini(&book);
 }
 
+static void prolonged_leases_run_out_later(void **state)
+{
+    struct batch_book book = book_of(1);
+
+    (void)state;
+    (void)lease(&book, 1, 1); // until 2000
+    batch_prolong(&book, 5000);
+    assert_int_equal(batch_release_expired(&book, 6999), 0);
+    assert_int_equal(batch_release_expired(&book, 7001), 1);
+    batch_book_fini(&book);
+}
+
 static void a_failure_is_tried_again_until_no_attempt_is_left(void **state)
 {
     struct batch_book book = book_of(1);
@@ -219,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_result_counts_once_and_only_from_the_holder),
         cmocka_unit_test(a_late_result_of_an_expired_lease_is_refused),
         cmocka_unit_test(what_a_lost_worker_held_is_queued_again_and_nothing_else),
+        cmocka_unit_test(prolonged_leases_run_out_later),
         cmocka_unit_test(a_failure_is_tried_again_until_no_attempt_is_left),
         cmocka_unit_test(an_attempt_that_has_ended_takes_nothing_up_again),
         cmocka_unit_test(of_two_who_claim_a_batch_after_a_restart_the_newer_has_it),
