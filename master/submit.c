@@ -12,6 +12,9 @@
 #include "master/query.h"
 #include "proto/client.pb-c.h"
 
+#define REQUEST_KEY_PREFIX "request " /* before a call's id, where users have a key */
+#define REQUEST_KEY_SIZE   (sizeof(REQUEST_KEY_PREFIX) + 2 * ID_REQUEST_SIZE)
+
 void submit_prepared_free(struct submit_prepared *prepared)
 {
     if (prepared) {
@@ -52,10 +55,32 @@ static void reply_with(struct state *state,
     action->message = &reply->base;
 }
 
+// What names the submission: the user's key, or else the call, whose repeats (the first
+// answer was lost) have its request id. Written to `own` if need be.
+static const char *key_of(const struct request *request,
+                          const Cortex__V1__SubmitJobRequest *said,
+                          char own[REQUEST_KEY_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = strlen(REQUEST_KEY_PREFIX);
+
+    if (said->idempotency_key[0]) {
+        return said->idempotency_key;
+    }
+    memcpy(own, REQUEST_KEY_PREFIX, at);
+    for (size_t i = 0; i < ID_REQUEST_SIZE; i++) {
+        own[at++] = digits[request->request_id[i] >> 4];
+        own[at++] = digits[request->request_id[i] & 15];
+    }
+    own[at] = '\0';
+    return own;
+}
+
 // 1: the key was known and the call has been answered; 0: it is new; -1: refused.
 static int look_up_key(struct state *state,
                        const struct request *request,
-                       const Cortex__V1__SubmitJobRequest *said,
+                       const char *api_name,
+                       const char *key,
                        struct error *err)
 {
     const struct submit_prepared *prepared = request->prepared;
@@ -64,21 +89,16 @@ static int look_up_key(struct state *state,
     bool found = false;
     struct job_record record = {0};
 
-    if (strlen(said->idempotency_key) > SUBMIT_KEY_SIZE_MAX) {
+    if (strlen(key) > SUBMIT_KEY_SIZE_MAX) {
         return error_set(err,
                          ERROR_INVALID_ARGUMENT,
                          "Idempotency-Key: it has %zu bytes, expected at most %d",
-                         strlen(said->idempotency_key),
+                         strlen(key),
                          SUBMIT_KEY_SIZE_MAX);
     }
     if (store_key_prune(state->store, state->wall_ns - STATE_KEY_NS, err) != 0 ||
-        store_key_get(state->store,
-                      said->api_name,
-                      said->idempotency_key,
-                      body_hash,
-                      &job_id,
-                      &found,
-                      err) != 0) {
+        store_key_get(state->store, api_name, key, body_hash, &job_id, &found, err) !=
+            0) {
         return -1;
     }
     if (!found) {
@@ -89,7 +109,7 @@ static int look_up_key(struct state *state,
                          ERROR_ALREADY_EXISTS,
                          "Idempotency-Key: \"%s\" was used for job %016" PRIx64
                          " with a different body",
-                         said->idempotency_key,
+                         key,
                          job_id);
     }
     if (store_job_get(state->store, job_id, &record, &found, err) != 0) {
@@ -137,6 +157,7 @@ static int decide(struct state *state,
 {
     const struct submit_prepared *prepared = request->prepared;
     struct api_version *version = NULL;
+    char own_key[REQUEST_KEY_SIZE];
 
     if (!(version = submit_find_api(state, said->api_name, err))) {
         return -1;
@@ -150,21 +171,20 @@ static int decide(struct state *state,
                          "there are %d jobs in progress, which is the limit",
                          STATE_LIVE_JOBS_MAX);
     }
-    if (said->idempotency_key[0]) {
-        int known = look_up_key(state, request, said, err);
-        if (known != 0) {
-            return known;
-        }
+    const char *key = key_of(request, said, own_key);
+    int known = look_up_key(state, request, said->api_name, key, err);
+    if (known != 0) {
+        return known;
     }
     struct job *job = make_job(state, prepared, version);
     if (store_job_put(state->store, &job->record, err) != 0 ||
-        (said->idempotency_key[0] && store_key_put(state->store,
-                                                   said->api_name,
-                                                   said->idempotency_key,
-                                                   prepared->body_hash,
-                                                   prepared->job_id,
-                                                   state->wall_ns,
-                                                   err) != 0) ||
+        store_key_put(state->store,
+                      said->api_name,
+                      key,
+                      prepared->body_hash,
+                      prepared->job_id,
+                      state->wall_ns,
+                      err) != 0 ||
         state_job_event(state, prepared->job_id, "submitted", version->name, err) !=
             0) {
         job_destroy(job);
