@@ -201,13 +201,15 @@ bool batch_hold(struct batch_book *book,
     if (!batch) {
         return false; // done
     }
+    if (attempt <= batch->over || attempt < batch->attempt) {
+        return false;
+    }
     if (batch->state == BATCH_QUEUED) {
         give(book, batch, worker_id, attempt, deadline_ms);
         return true;
     }
-    if (batch->attempt != attempt) {
-        return false;
-    }
+    batch->worker_id = worker_id;
+    batch->attempt = attempt;
     batch->deadline_ms = deadline_ms;
     return true;
 }
@@ -258,12 +260,14 @@ bool batch_finish(struct batch_book *book,
         return false;
     }
     enum batch_state state = judge(batch, report->outcome, attempts_max);
+    batch->over = report->attempt;
     *out_row = (struct batch_row){
         .index = batch->index,
         .state = state,
         .attempts = batch->attempts,
         .failures = batch->failures,
         .deaths = batch->deaths,
+        .attempt = report->attempt,
         .worker_id = batch->worker_id,
         .start_ms = report->start_ms,
         .duration_us = report->duration_us,
@@ -359,6 +363,7 @@ void batch_recover(struct batch_book *book, const struct batch_row *row, int64_t
         batch->attempts = row->attempts;
         batch->failures = row->failures;
         batch->deaths = row->deaths;
+        batch->over = row->attempt;
         batch->ready_ms = now_ms;
         queue_push(book, now_ms, row->index);
     }
