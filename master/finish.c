@@ -25,20 +25,26 @@ static void dismiss(struct state *state, struct job *job, uint64_t closer)
     }
 }
 
-static struct roster_worker *
-any_worker(const struct state *state, uint64_t job_id, enum roster_worker_state in)
+// A worker that can do the job's last things: one that stays rather than one that has
+// been told to go, which begins nothing more.
+static struct roster_worker *last_worker(const struct state *state, uint64_t job_id)
 {
+    struct roster_worker *leaving = NULL;
     size_t cursor = 0;
     uint64_t key;
     void *entry;
 
     while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
         struct roster_worker *worker = entry;
-        if (worker->job_id == job_id && worker->state == in) {
+        if (worker->job_id != job_id || worker->state != ROSTER_RUNNING) {
+            continue;
+        }
+        if (worker->wish == ROSTER_RUN) {
             return worker;
         }
+        leaving = worker;
     }
-    return NULL;
+    return leaving;
 }
 
 void finish_forget(struct state *state, struct job *job)
@@ -117,10 +123,10 @@ int finish_check(struct state *state, struct job *job, struct error *err)
         job->record.callback != JOB_CALLBACK_WAITING || job->workers_awaited > 0) {
         return 0;
     }
-    struct roster_worker *worker =
-        any_worker(state, job->record.job_id, ROSTER_RUNNING);
-    if (!job->callback_known || !worker) {
-        state->schedule_dirty = true; // a worker has to come up and tell
+    struct roster_worker *worker = last_worker(state, job->record.job_id);
+    if (!job->callback_known || !worker ||
+        (job->callback_exists && worker->wish != ROSTER_RUN)) {
+        state->schedule_dirty = true; // a worker has to come up
         return 0;
     }
     if (job->callback_exists) {
