@@ -55,7 +55,7 @@ roster_agent_add(struct roster *roster,
 
     memcpy(agent->agent_id, agent_id, ROSTER_AGENT_ID_SIZE);
     agent->state = ROSTER_EXPECTED;
-    agent->desired_version = roster->version_base + 1;
+    agent->desired_version = roster->version_base + 1; // above what it was ever told
     map_put(&roster->agents, key_of(agent_id), agent);
     return agent;
 }
@@ -63,6 +63,9 @@ roster_agent_add(struct roster *roster,
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent)
 {
     assert(!agent->workers && !agent->parked);
+    if (agent->desired_version > roster->version_base) {
+        roster->version_base = agent->desired_version;
+    }
     (void)map_remove(&roster->agents, key_of(agent->agent_id));
     free(agent->grants);
     free(agent);

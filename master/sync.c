@@ -202,6 +202,35 @@ static int take_statuses(struct state *state,
     return 0;
 }
 
+static bool is_named(const Cortex__V1__SyncRequest *said, uint64_t worker_id)
+{
+    for (size_t i = 0; i < said->n_workers; i++) {
+        if (said->workers[i]->worker_id == worker_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// An agent that has taken in the newest wishes and does not name a worker has not
+// started it and never will: it was told of it too late, or is leaving.
+static int drop_unstarted(struct state *state,
+                          struct roster_agent *agent,
+                          const Cortex__V1__SyncRequest *said,
+                          struct error *err)
+{
+    struct roster_worker *next;
+
+    for (struct roster_worker *worker = agent->workers; worker; worker = next) {
+        next = worker->next;
+        if (worker->state == ROSTER_PLACED && !is_named(said, worker->worker_id) &&
+            finish_worker(state, worker, FINISH_LOST, "it was not started", err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 // on_job_complete was given to a worker that its agent knows nothing of: it was lost
 // with an earlier incarnation, while the master was away.
 static int
@@ -328,10 +357,12 @@ int sync_handle(struct state *state, const struct request *request, struct error
     if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
         return -1;
     }
+    bool newest = said->desired_version == agent->desired_version;
     agent->heard_ms = state->now_ms;
     copy_capacity(state, agent, said);
     take_held(state, said); // before a worker's end gives its batches back
     if (take_statuses(state, agent, said, err) != 0 ||
+        (newest && drop_unstarted(state, agent, said, err) != 0) ||
         (first && check_callbacks(state, agent, err) != 0)) {
         return -1;
     }
