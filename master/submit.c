@@ -165,16 +165,16 @@ static int decide(struct state *state,
     if (prepared->error.code != ERROR_OK) {
         return error_copy(err, &prepared->error);
     }
+    const char *key = key_of(request, said, own_key);
+    int known = look_up_key(state, request, said->api_name, key, err);
+    if (known != 0) {
+        return known;
+    }
     if (state->jobs.count >= STATE_LIVE_JOBS_MAX) {
         return error_set(err,
                          ERROR_RESOURCE_EXHAUSTED,
                          "there are %d jobs in progress, which is the limit",
                          STATE_LIVE_JOBS_MAX);
-    }
-    const char *key = key_of(request, said, own_key);
-    int known = look_up_key(state, request, said->api_name, key, err);
-    if (known != 0) {
-        return known;
     }
     struct job *job = make_job(state, prepared, version);
     if (store_job_put(state->store, &job->record, err) != 0 ||
