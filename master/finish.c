@@ -124,6 +124,13 @@ int finish_check(struct state *state, struct job *job, struct error *err)
         return 0;
     }
     struct roster_worker *worker = last_worker(state, job->record.job_id);
+    if (job->callback_known && !job->callback_exists && !worker) {
+        // Nobody is left to write the last line, and none is started only for that.
+        state_log(state,
+                  job->record.job_id,
+                  "no batches left in queue, job has been completed");
+        return end_job(state, job, job_outcome(job), "", 0, err);
+    }
     if (!job->callback_known || !worker ||
         (job->callback_exists && worker->wish != ROSTER_RUN)) {
         state->schedule_dirty = true; // a worker has to come up
