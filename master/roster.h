@@ -110,8 +110,8 @@ struct roster_agent {
 };
 
 struct roster {
-    struct map agents;  /* first 8 bytes of the id -> roster_agent */
-    struct map workers; /* worker id -> roster_worker */
+    struct map agents;     /* first 8 bytes of the id -> roster_agent */
+    struct map workers;    /* worker id -> roster_worker */
     uint64_t version_base; /* no desired version was above it when its agent went */
 };
 
