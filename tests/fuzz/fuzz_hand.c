@@ -10,7 +10,8 @@ static void act(struct hand *hand, unsigned what, unsigned with, int64_t now_ms)
                                  .start_ms = now_ms,
                                  .duration_us = (uint64_t)with << 20,
                                  .log_mark = with,
-                                 .error = what & 32 ? "an error" : NULL};
+                                 .error =
+                                     what & 32 && !(what & 16) ? "an error" : NULL};
     size_t cursor = 0;
     int64_t wake_ms = INT64_MAX;
 

@@ -7,11 +7,9 @@ target without a function begins with nothing.
 """
 import glob
 import gzip
-import io
 import json
 import os
 import struct
-import tarfile
 import zlib
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -127,7 +125,7 @@ def glob_patterns():
         pattern = row["pattern"].encode("utf-8", "surrogateescape")
         yield pattern + b"\0" + row.get("text", "s3://b/k").encode("utf-8", "surrogateescape")
     for piece in b"*a", b"**a", b"{a,", b"{,}", b"[!b]*", b"?*":
-        yield piece * (1024 // len(piece)) + b"\0" + b"a" * 4096
+        yield piece * (1024 // len(piece)) + b"\0" + b"a" * 512
 
 
 def partition():
