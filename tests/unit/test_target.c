@@ -321,6 +321,13 @@ static void a_body_whose_end_is_in_doubt_is_refused(void **state)
         {{"Content-Length", "0x1"}},
         {{"Content-Length", ""}},
         {{"Content-Length", NULL}},
+        {{"Content-Length ", "1"}},
+        {{"Transfer-Encoding\t", "chunked"}},
+        {{"Transfer-Encodingchunked", ""}},
+        {{"content-length3", "2"}},
+        {{"", "1"}},
+        {{"X Y", "1"}},
+        {{"Host", "a"}, {"host", "a"}},
     };
     uint64_t length;
 
