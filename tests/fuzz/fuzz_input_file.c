@@ -3,7 +3,7 @@
 #include "master/input_file.h"
 #include "tests/fuzz/store.h"
 
-#define BYTES_MAX (4u << 20) /* of what comes out; a bomb is not waited for */
+#define BYTES_MAX (1u << 20) /* of what comes out; a bomb is not waited for */
 
 /* What the file holds from offset on, or the error, told in *out; -1 for that. */
 static int read_all(const char *url, uint64_t offset, struct buffer *out)

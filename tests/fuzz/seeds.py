@@ -143,7 +143,7 @@ def input_file():
         yield bytes([kind, 255]) + data
     yield b"\0\1" + packed + packed
     yield b"\0\1" + packed[:-9]
-    yield b"\0\7" + gzip.compress(bytes(1 << 20))
+    yield b"\0\7" + gzip.compress(bytes(1 << 18))
 
 
 def target():
