@@ -40,8 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     store_piece = SIZE_MAX;
     int result = read_all(url, 0, &whole);
     store_piece = piece;
-    fuzz_check(read_all(url, 0, &cut) == result, "however it comes");
-    if (result == 0 && whole.size < BYTES_MAX) {
+    int cut_result = read_all(url, 0, &cut);
+    bool ended = whole.size < BYTES_MAX && cut.size < BYTES_MAX;
+    fuzz_check(!ended || cut_result == result, "however it comes");
+    if (result == 0 && ended) {
         fuzz_check(cut.size == whole.size &&
                        memcmp(buffer_text(&cut), buffer_text(&whole), cut.size) == 0,
                    "the bytes are the same");

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import seeds
 
@@ -39,7 +40,6 @@ def main(fuzzer, options):
                 file.write(seed[:INPUT_SIZE_MAX])
         command = [
             fuzzer,
-            "-max_total_time=%d" % seconds(),
             "-max_len=%d" % INPUT_SIZE_MAX,
             "-timeout=5",
             "-rss_limit_mb=1024",
@@ -47,7 +47,12 @@ def main(fuzzer, options):
             "-verbosity=0" if seconds() == SECONDS else "-verbosity=1",
             "-artifact_prefix=" + broken,
         ]
-        return subprocess.run(command + options + [found, given]).returncode
+        end = time.monotonic() + seconds()
+        status = 0
+        while status == 0 and (left := end - time.monotonic()) > 0:
+            time_limit = "-max_total_time=%d" % max(left, 1)
+            status = subprocess.run(command + [time_limit] + options + [found, given]).returncode
+        return status
 
 
 if __name__ == "__main__":

@@ -120,6 +120,15 @@ def codec():
         yield frame(b"none", bodies[3], counter | counter << 3 & 0x100)
 
 
+def rpc_server():
+    for data in codec():
+        yield b"\0" + data
+        yield b"\1\1" + struct.pack(">QI", len(data) + 4, 0x80000001) + data
+    yield b"\2\0SP\0\0\x30\0\0"
+    yield b"\2GET / HTTP/1.1\r\n\r\n"
+    yield b"\1\1" + b"\xff" * 8
+
+
 def glob_patterns():
     for row in rows("glob"):
         pattern = row["pattern"].encode("utf-8", "surrogateescape")
@@ -231,6 +240,7 @@ SEEDS = {
     "payload": payload,
     "project": archives,
     "quantity": quantity,
+    "rpc_server": rpc_server,
     "runner": runner,
     "submission": submission,
     "target": target,
