@@ -8,6 +8,7 @@ seconds; for CORTEX_FUZZ_S seconds if that is set; for an hour with CORTEX_FULL=
 the inputs that reached something new are kept beside the fuzzer and are seeds of the
 next run. An input that breaks a target is printed with the command that repeats it.
 """
+import math
 import os
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def main(fuzzer, options):
         end = time.monotonic() + seconds()
         status = 0
         while status == 0 and (left := end - time.monotonic()) > 0:
-            time_limit = "-max_total_time=%d" % max(left, 1)
+            time_limit = "-max_total_time=%d" % math.ceil(left)
             status = subprocess.run(command + [time_limit] + options + [found, given]).returncode
         return status
 
