@@ -16,6 +16,7 @@
 #include "agent/setup.h"
 #include "agent/shipper.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/id.h"
 #include "common/pool.h"
 
@@ -39,6 +40,8 @@ struct member {
     uint64_t worker_id;
     uint64_t job_id;
     struct setup *setup; /* SETTING_UP */
+    struct sandbox_user user;
+    struct python_env env;
     struct process process;
     struct watch channel_watch;
     struct watch log_watch;
@@ -72,6 +75,7 @@ struct crew {
     bool shipping;
     int64_t ship_after_ms;
     bool busy;
+    struct python_envs *envs;
     struct pool *sweeper; /* removes folders */
 };
 
@@ -176,7 +180,7 @@ static void mistrust(struct member *member, const char *what)
 {
     log_line(member, "ERROR", what);
     fail(member, AGENT_FAILURE_DIED, memory_strdup(what));
-    process_kill(&member->process, SIGKILL);
+    process_kill(&member->process);
 }
 
 static void take_result(struct crew *crew,
@@ -410,6 +414,32 @@ static char *take_gpus(struct crew *crew, struct member *member, uint32_t count)
     return text.data == NULL ? memory_strdup("") : buffer_take(&text);
 }
 
+/* A user that no worker has. */
+static int take_user(struct crew *crew, struct sandbox_user *out, struct error *err)
+{
+    struct sandbox *sandbox = crew->options.sandbox;
+    struct sandbox_user user;
+    bool taken = true;
+
+    for (uint32_t i = 0; taken && i <= sandbox->last - sandbox->first; i++) {
+        user = sandbox_next(sandbox);
+        taken = false;
+        for (const struct member *m = crew->members; user.sole && m != NULL;
+             m = m->next) {
+            taken = taken || m->user.uid == user.uid;
+        }
+    }
+    if (taken) {
+        return error_set(err,
+                         ERROR_RESOURCE_EXHAUSTED,
+                         "all users from %u to %u have a worker",
+                         sandbox->first,
+                         sandbox->last);
+    }
+    *out = user;
+    return 0;
+}
+
 static int begin_setup(struct crew *crew,
                        struct member *member,
                        const struct agent_desired_worker *desired,
@@ -419,6 +449,9 @@ static int begin_setup(struct crew *crew,
     int fds[2];
     int result;
 
+    if (take_user(crew, &member->user, err) != 0) {
+        return -1;
+    }
     if (pipe2(fds, O_CLOEXEC) != 0) {
         return error_set_errno(err, ERROR_RESOURCE_EXHAUSTED, "cannot make a pipe");
     }
@@ -426,17 +459,21 @@ static int begin_setup(struct crew *crew,
     (void)fcntl(fds[0], F_SETPIPE_SZ, PIPE_SIZE);
     member->log_fd = fds[0];
     devices = take_gpus(crew, member, desired->share.gpus);
-    result = setup_start(&(struct setup_options){.session = crew->options.session,
-                                                 .state_dir = crew->options.state_dir,
-                                                 .python = crew->options.python,
-                                                 .worker_id = member->worker_id,
-                                                 .job_id = member->job_id,
-                                                 .devices = devices,
-                                                 .output_fd = fds[1],
-                                                 .notify = crew->options.notify,
-                                                 .arg = crew->options.arg},
-                         &member->setup,
-                         err);
+    result = setup_start(
+        &(struct setup_options){.session = crew->options.session,
+                                .envs = crew->envs,
+                                .state_dir = crew->options.state_dir,
+                                .user = member->user,
+                                .root_dependencies = crew->options.root_dependencies,
+                                .python = crew->options.python,
+                                .worker_id = member->worker_id,
+                                .job_id = member->job_id,
+                                .devices = devices,
+                                .output_fd = fds[1],
+                                .notify = crew->options.notify,
+                                .arg = crew->options.arg},
+        &member->setup,
+        err);
     free(devices);
     return result;
 }
@@ -520,7 +557,7 @@ static void crew_stop(void *arg, uint64_t worker_id)
     if (member->phase == SETTING_UP) {
         begin_end(crew, member, clock_monotonic_ms());
     } else {
-        process_kill(&member->process, SIGKILL);
+        process_kill(&member->process);
     }
 }
 
@@ -561,7 +598,8 @@ static void start_process(struct crew *crew, struct member *member, int64_t now_
                                       .envp = made->env,
                                       .folder = made->folder,
                                       .output_fd = made->output_fd,
-                                      .with_channel = true};
+                                      .with_channel = true,
+                                      .user = member->user};
     struct runner_start start = {.predictor_path = made->job.predictor_path,
                                  .python_path = made->job.python_path,
                                  .log_level = made->job.log_level,
@@ -578,20 +616,36 @@ static void start_process(struct crew *crew, struct member *member, int64_t now_
         return;
     }
     runner_write_start(&member->out, &start);
+    member->env = setup_take_env(member->setup);
     setup_destroy(member->setup);
     member->setup = NULL;
     member->phase = STARTING;
     watch_fd(crew, &member->end_watch, member->process.pidfd, EPOLLIN);
 }
 
+/* What is left to be removed. */
+struct remains {
+    const char *state_dir;
+    uint64_t worker_id;
+    struct sandbox_user user;
+};
+
 static void sweep(void *arg)
 {
-    char *folder = arg;
-    char *slash = strrchr(folder, ' ');
+    struct remains *remains = arg;
 
-    *slash = '\0';
-    setup_remove_folder(folder, strtoull(slash + 1, NULL, 16));
-    free(folder);
+    setup_remove_folder(remains->state_dir, remains->worker_id, &remains->user);
+    free(remains);
+}
+
+static void sweep_after(struct crew *crew, const struct member *member)
+{
+    struct remains *remains = memory_zalloc(sizeof(*remains));
+
+    *remains = (struct remains){.state_dir = crew->options.state_dir,
+                                .worker_id = member->worker_id,
+                                .user = member->user};
+    pool_run(crew->sweeper, sweep, remains);
 }
 
 static void report_end(struct crew *crew, struct member *member, int64_t now_ms)
@@ -600,11 +654,8 @@ static void report_end(struct crew *crew, struct member *member, int64_t now_ms)
 
     member->phase = OVER;
     crew->gpus_used &= ~member->gpus;
-    pool_run(crew->sweeper,
-             sweep,
-             memory_format("%s %016llx",
-                           crew->options.state_dir,
-                           (unsigned long long)member->worker_id));
+    python_envs_give_back(crew->envs, &member->env);
+    sweep_after(crew, member);
     agent_worker_ended(crew->agent,
                        member->worker_id,
                        failure,
@@ -662,7 +713,7 @@ static void turn_member(struct crew *crew,
         start_process(crew, member, now_ms);
     }
     if (member->kill_ms != 0 && now_ms >= member->kill_ms) {
-        process_kill(&member->process, SIGKILL);
+        process_kill(&member->process);
         member->kill_ms = 0;
     } else if (member->kill_ms != 0 && member->kill_ms < *out_wake_ms) {
         *out_wake_ms = member->kill_ms;
@@ -840,9 +891,13 @@ int crew_create(const struct crew_options *options,
                 struct error *err)
 {
     struct crew *crew = memory_zalloc(sizeof(*crew));
+    char *envs = fs_join(options->state_dir, "envs");
 
     crew->options = *options;
+    crew->envs = python_envs_create(envs, options->env_size_max);
+    free(envs);
     if (pool_create(1, &crew->sweeper, err) != 0) {
+        python_envs_destroy(crew->envs);
         free(crew);
         return -1;
     }

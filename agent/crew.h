@@ -20,6 +20,7 @@
 
 #include "agent/agent.h"
 #include "agent/output.h"
+#include "agent/sandbox.h"
 #include "agent/session.h"
 
 #define CREW_LEAVE_MS    5000        /* from "I leave" to the end of the process */
@@ -34,6 +35,9 @@ struct crew_options {
     struct output *output;
     const char *state_dir; /* absolute */
     const char *python;
+    struct sandbox *sandbox;
+    bool root_dependencies; /* dependencies.sh runs as the agent */
+    uint64_t env_size_max;  /* bytes of virtual environments */
     uint32_t gpus;
     int epoll_fd;              /* events whose data.ptr is not NULL are the crew's */
     void (*notify)(void *arg); /* wakes the owner's loop, from any thread */
