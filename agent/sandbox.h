@@ -23,7 +23,7 @@
 #define SANDBOX_LEAST     65536u /* accounts are below it: no range may begin there */
 #define SANDBOX_FILES_MAX 65536u /* open files of a process */
 /* Processes and threads of a sole user: some for every library and core. */
-#define SANDBOX_PROCESSES      512u
+#define SANDBOX_PROCESSES      256u
 #define SANDBOX_CORE_PROCESSES 128u
 
 /* Whom a process runs as. All zero: as the agent. */

@@ -389,7 +389,7 @@ static void a_fork_bomb_is_bounded_and_the_next_batch_unaffected(void **state)
                                     "                os.fork()\n"
                                     "            except OSError:\n"
                                     "                if os.getpid() == me: raise\n"
-                                    "                time.sleep(0.05)\n",
+                                    "                time.sleep(1)\n",
                               "",
                               3);
 
