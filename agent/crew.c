@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/crew.h"
+#include "agent/memory.h"
 #include "agent/process.h"
 #include "agent/runner.h"
 #include "agent/setup.h"
@@ -49,12 +51,14 @@ struct member {
     struct shipper log;
     struct buffer out; /* frames to the runner */
     size_t out_at;
-    struct buffer in; /* frames from it */
-    uint64_t results; /* batches whose RESULT has come */
-    char *dest;       /* dest_s3_dir, "" for none */
-    int64_t kill_ms;  /* when its patience ends; 0: never */
-    uint64_t gpus;    /* a bit per device it has */
-    char *why;        /* it failed, one line */
+    struct buffer in;     /* frames from it */
+    uint64_t results;     /* batches whose RESULT has come */
+    char *dest;           /* dest_s3_dir, "" for none */
+    int64_t kill_ms;      /* when its patience ends; 0: never */
+    uint64_t memory_max;  /* bytes; 0: no limit */
+    uint64_t memory_over; /* bytes it used when it was killed for that; 0: it was not */
+    uint64_t gpus;        /* a bit per device it has */
+    char *why;            /* it failed, one line */
     struct member *next;
     enum phase phase;
     enum agent_worker_failure failure;
@@ -72,6 +76,8 @@ struct crew {
     struct member *members;
     struct member *dead; /* forgotten; freed when no event can name them */
     uint64_t gpus_used;
+    int64_t memory_ms;        /* when to look at memory again */
+    uint64_t memory_kills[2]; /* the kernel's count, at the last look and before it */
     bool shipping;
     int64_t ship_after_ms;
     bool busy;
@@ -338,10 +344,34 @@ static void begin_end(struct crew *crew, struct member *member, int64_t now_ms)
     member->phase = ENDING;
 }
 
+/* Whether it was killed for its memory, by us or, as far as can be told, by the kernel.
+ */
+static bool
+was_out_of_memory(const struct crew *crew, const struct member *member, int status)
+{
+    return member->memory_over != 0 ||
+           (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+            memory_kills() > crew->memory_kills[1]);
+}
+
+/* "was killed by signal 11 (...)" and the like; the caller frees. */
+static char *describe_end(const struct member *member, int status, bool memory)
+{
+    if (member->memory_over != 0) {
+        return memory_format(
+            "was killed for its memory (%llu MiB, compute.mem allows %llu MiB)",
+            (unsigned long long)(member->memory_over >> 20),
+            (unsigned long long)(member->memory_max >> 20));
+    }
+    return memory ? memory_strdup("was killed by the kernel for want of memory")
+                  : process_describe(status);
+}
+
 /* Why a process that did not say goodbye is gone. */
 static void explain_death(struct crew *crew, struct member *member, int status)
 {
-    char *end = process_describe(status);
+    bool memory = was_out_of_memory(crew, member, status);
+    char *end = describe_end(member, status, memory);
     char batch[ID_UUID_TEXT_SIZE];
     uint64_t index;
     uint64_t attempt;
@@ -359,9 +389,13 @@ static void explain_death(struct crew *crew, struct member *member, int status)
         why = memory_format("the worker %s", end);
     }
     log_line(member, "ERROR", why);
-    fail(member,
-         member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED,
-         why);
+    if (memory) {
+        fail(member, AGENT_FAILURE_MEMORY, why);
+    } else {
+        fail(member,
+             member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED,
+             why);
+    }
     free(end);
 }
 
@@ -497,6 +531,7 @@ static void crew_start(void *arg, const struct agent_desired_worker *desired)
 
     member->worker_id = desired->worker_id;
     member->job_id = desired->job_id;
+    member->memory_max = desired->share.memory_bytes;
     member->phase = SETTING_UP;
     member->dest = memory_strdup("");
     member->log_fd = -1;
@@ -727,6 +762,56 @@ static void turn_member(struct crew *crew,
     }
 }
 
+/* --- memory -------------------------------------------------------------------------
+ */
+
+/* Kills who is over its limit. */
+static void judge(struct crew *crew, const struct memory_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = crew->members;
+
+        while (member != NULL && member->process.pid != uses[i].session) {
+            member = member->next;
+        }
+        if (member != NULL && uses[i].bytes > uses[i].max_bytes) {
+            member->memory_over = uses[i].bytes;
+            process_kill(&member->process);
+        }
+    }
+}
+
+static void look_at_memory(struct crew *crew, int64_t now_ms, int64_t *out_wake_ms)
+{
+    struct memory_use uses[AGENT_WORKERS_MAX];
+    size_t count = 0;
+    bool any = false;
+
+    for (const struct member *m = crew->members; m != NULL; m = m->next) {
+        bool lives = m->process.pid > 0 && m->phase < ENDING;
+
+        any = any || lives;
+        if (lives && m->memory_max != 0 && m->memory_over == 0 &&
+            count < AGENT_WORKERS_MAX) {
+            uses[count++] = (struct memory_use){.session = m->process.pid,
+                                                .uid = m->user.sole ? m->user.uid : 0,
+                                                .max_bytes = m->memory_max};
+        }
+    }
+    if (any && now_ms >= crew->memory_ms) {
+        crew->memory_kills[1] = crew->memory_kills[0];
+        crew->memory_kills[0] = memory_kills();
+        if (count > 0) {
+            memory_measure(uses, count);
+            judge(crew, uses, count);
+        }
+        crew->memory_ms = now_ms + CREW_MEMORY_MS;
+    }
+    if (any && crew->memory_ms < *out_wake_ms) {
+        *out_wake_ms = crew->memory_ms;
+    }
+}
+
 static void take_uploads(struct crew *crew, int64_t now_ms)
 {
     struct output_end end;
@@ -778,6 +863,7 @@ void crew_turn(struct crew *crew, int64_t now_ms, int64_t *out_wake_ms)
         next = m->next;
         turn_member(crew, m, now_ms, out_wake_ms);
     }
+    look_at_memory(crew, now_ms, out_wake_ms);
     free_dead(crew);
 }
 
@@ -894,6 +980,8 @@ int crew_create(const struct crew_options *options,
     char *envs = fs_join(options->state_dir, "envs");
 
     crew->options = *options;
+    crew->memory_kills[0] = memory_kills();
+    crew->memory_kills[1] = crew->memory_kills[0];
     crew->envs = python_envs_create(envs, options->env_size_max);
     free(envs);
     if (pool_create(1, &crew->sweeper, err) != 0) {

@@ -27,6 +27,7 @@
 #define CREW_IN_MAX      (1u << 20)  /* read from one worker in a turn */
 #define CREW_STORING_MAX (64u << 20) /* bytes on their way to the store */
 #define CREW_GPUS_MAX    64
+#define CREW_MEMORY_MS   500 /* between looks at what workers use */
 
 struct crew;
 

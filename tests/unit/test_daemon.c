@@ -497,6 +497,108 @@ static void workers_die_with_their_agent(void **state)
     job_end(job);
 }
 
+/* --- memory -------------------------------------------------------------------------
+ */
+
+#define MIB (1u << 20)
+
+static void a_worker_over_its_memory_is_killed_and_its_neighbour_is_not(void **state)
+{
+    // In the constructor; in predict; in a process that the predictor forked.
+    const char *predictors[] = {
+        "class PythonPredictor:\n"
+        "    def __init__(self, config):\n"
+        "        self.a = bytearray(300 << 20)\n"
+        "        import time; time.sleep(1000)\n"
+        "    def predict(self): pass\n",
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): pass\n"
+        "    def predict(self, payload):\n"
+        "        if payload[0] == 2:\n"
+        "            a = bytearray(300 << 20)\n"
+        "            import time; time.sleep(1000)\n",
+        "import os, time\n"
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): pass\n"
+        "    def predict(self, payload):\n"
+        "        if payload[0] == 2:\n"
+        "            if os.fork() == 0: a = bytearray(300 << 20)\n"
+        "            time.sleep(1000)\n",
+    };
+    const char *neighbour[] = {"predictor.py",
+                               "import time\n"
+                               "class PythonPredictor:\n"
+                               "    def __init__(self, config): pass\n"
+                               "    def predict(self): time.sleep(0.001)\n",
+                               NULL};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const char *files[] = {"predictor.py", predictors[i], NULL};
+        struct job *job = job_begin_with(files, "", "info", 6, (uint64_t)128 * MIB);
+        struct job *beside = job_begin_with(neighbour, "", "info", 500, 128 * MIB);
+
+        wait_until(job, is_over);
+        assert_int_equal(job->state, 6);
+        assert_int_equal(job->failure, 3);
+        assert_non_null(strstr(job->error, "compute.mem allows 128 MiB"));
+        expect_log(job, "the worker was killed for its memory (");
+        assert_int_equal(job->outcomes[2].attempts, i == 0 ? 0 : 1);
+        wait_until(beside, is_over);
+        assert_int_equal(beside->state, 5);
+        expect_all(beside, 1);
+        job_end(job);
+        job_end(beside);
+    }
+}
+
+static void pages_of_files_do_not_count_as_a_workers_memory(void **state)
+{
+    const char *files[] = {"predictor.py",
+                           "import mmap, os, time\n"
+                           "class PythonPredictor:\n"
+                           "    def __init__(self, config):\n"
+                           "        with open('large', 'wb') as f:\n"
+                           "            for i in range(300): f.write(bytes(1 << 20))\n"
+                           "        f = open('large', 'rb')\n"
+                           "        self.m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE,"
+                           " mmap.PROT_READ)\n"
+                           "    def predict(self, payload):\n"
+                           "        sum(self.m[i] for i in range(0, 300 << 20, 4096))\n"
+                           "        time.sleep(0.4)\n",
+                           NULL};
+    struct job *job = job_begin_with(files, "", "info", 4, (uint64_t)128 * MIB);
+
+    (void)state;
+    wait_until(job, is_over);
+    assert_int_equal(job->state, 5);
+    expect_all(job, 1);
+    job_end(job);
+}
+
+static void for_want_of_memory_in_python_an_attempt_or_the_job_fails(void **state)
+{
+    struct job *job = run_job("class PythonPredictor:\n"
+                              "    def __init__(self, config): pass\n"
+                              "    def predict(self, payload):\n"
+                              "        if payload[0] == 0: bytearray(1 << 60)\n",
+                              "",
+                              2);
+
+    (void)state;
+    assert_int_equal(job->outcomes[0].outcome, 2);
+    assert_int_equal(job->outcomes[1].outcome, 1);
+    assert_string_equal(job->outcomes[0].error, "MemoryError");
+    job_end(job);
+    job = run_job("class PythonPredictor:\n"
+                  "    def __init__(self, config): bytearray(1 << 60)\n"
+                  "    def predict(self): pass\n",
+                  "",
+                  1);
+    assert_int_equal(job->failure, 3);
+    job_end(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +622,9 @@ int main(void)
         cmocka_unit_test(a_master_that_forgot_the_agent_is_told_all_again),
         cmocka_unit_test(a_leaving_agent_gives_back_what_it_cannot_finish),
         cmocka_unit_test(workers_die_with_their_agent),
+        cmocka_unit_test(a_worker_over_its_memory_is_killed_and_its_neighbour_is_not),
+        cmocka_unit_test(pages_of_files_do_not_count_as_a_workers_memory),
+        cmocka_unit_test(for_want_of_memory_in_python_an_attempt_or_the_job_fails),
     };
 
     return cmocka_run_group_tests(tests, set_up, fake_master_stop);
