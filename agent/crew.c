@@ -63,9 +63,11 @@ struct member {
     enum phase phase;
     enum agent_worker_failure failure;
     int log_fd;
-    bool sending;   /* its chunk is in the log call under way */
-    bool hung_up;   /* nothing more comes from it */
-    bool left;      /* it said so */
+    bool sending; /* its chunk is in the log call under way */
+    bool hung_up; /* nothing more comes from it */
+    bool leaving; /* it was told to */
+    bool left;    /* it said so, or was killed when it did not */
+    enum agent_leave why_leave;
     bool stopped;   /* we killed it */
     bool executing; /* it died in predict */
 };
@@ -181,11 +183,17 @@ static void fail(struct member *member, enum agent_worker_failure failure, char 
     }
 }
 
+/* What a death now counts as. */
+static enum agent_worker_failure death_of(const struct member *member)
+{
+    return member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED;
+}
+
 /* A runner of ours does not do that: the predictor has got at its descriptors. */
 static void mistrust(struct member *member, const char *what)
 {
     log_line(member, "ERROR", what);
-    fail(member, AGENT_FAILURE_DIED, memory_strdup(what));
+    fail(member, death_of(member), memory_strdup(what));
     process_kill(&member->process);
 }
 
@@ -392,9 +400,7 @@ static void explain_death(struct crew *crew, struct member *member, int status)
     if (memory) {
         fail(member, AGENT_FAILURE_MEMORY, why);
     } else {
-        fail(member,
-             member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED,
-             why);
+        fail(member, death_of(member), why);
     }
     free(end);
 }
@@ -575,6 +581,8 @@ static void crew_drain(void *arg, uint64_t worker_id, enum agent_leave why)
     struct member *member = find_member(arg, worker_id);
 
     if (member != NULL && member->phase == SERVING && member->process.page != NULL) {
+        member->leaving = true;
+        member->why_leave = why;
         member->process.page[0] = 1; // overtakes the batches on their way
         runner_write_leave(&member->out, (uint8_t)why);
     }
@@ -739,6 +747,37 @@ static void set_watches(struct crew *crew,
     }
 }
 
+/* It was told to leave and what it runs at exit does not end: so it has left. */
+static void make_leave(struct member *member)
+{
+    log_line(member, "WARNING", "the worker did not end by itself in time: killed");
+    if (member->why_leave == AGENT_LEAVE_CLOSING) {
+        log_line(member, "INFO", "no batches left in queue, job has been completed");
+    }
+    member->left = true;
+}
+
+/* Patience begins when nothing of the job's is left to do. */
+static void end_patience(struct member *member, int64_t now_ms, int64_t *out_wake_ms)
+{
+    if (member->kill_ms == 0 && member->leaving && member->phase == SERVING &&
+        member->process.page[1] == member->results) {
+        member->kill_ms = now_ms + CREW_LEAVE_MS;
+    }
+    if (member->kill_ms == 0 || member->process.pid == 0) {
+        return;
+    }
+    if (now_ms < member->kill_ms) {
+        *out_wake_ms = member->kill_ms < *out_wake_ms ? member->kill_ms : *out_wake_ms;
+        return;
+    }
+    if (member->leaving && !member->left && !member->hung_up) {
+        make_leave(member);
+    }
+    process_kill(&member->process);
+    member->kill_ms = now_ms + CREW_LEAVE_MS; // it is reaped long before
+}
+
 static void turn_member(struct crew *crew,
                         struct member *member,
                         int64_t now_ms,
@@ -747,12 +786,7 @@ static void turn_member(struct crew *crew,
     if (member->phase == SETTING_UP && setup_done(member->setup)) {
         start_process(crew, member, now_ms);
     }
-    if (member->kill_ms != 0 && now_ms >= member->kill_ms) {
-        process_kill(&member->process);
-        member->kill_ms = 0;
-    } else if (member->kill_ms != 0 && member->kill_ms < *out_wake_ms) {
-        *out_wake_ms = member->kill_ms;
-    }
+    end_patience(member, now_ms, out_wake_ms);
     if (member->phase == ENDING && shipper_done(&member->log)) {
         report_end(crew, member, now_ms);
     }
