@@ -52,6 +52,9 @@ struct member {
     struct buffer out; /* frames to the runner */
     size_t out_at;
     struct buffer in;     /* frames from it */
+    struct buffer large;  /* a whole one that is large, while it is handled */
+    uint64_t admitted;    /* bytes of a large one that may be received; 0: none */
+    uint64_t admit_after; /* its turn among those that wait for it; 0: it does not */
     uint64_t results;     /* batches whose RESULT has come */
     char *dest;           /* dest_s3_dir, "" for none */
     int64_t kill_ms;      /* when its patience ends; 0: never */
@@ -80,6 +83,8 @@ struct crew {
     uint64_t gpus_used;
     int64_t memory_ms;        /* when to look at memory again */
     uint64_t memory_kills[2]; /* the kernel's count, at the last look and before it */
+    uint64_t admitted;        /* bytes of large frames that are being received */
+    uint64_t waiting;         /* turns given */
     bool shipping;
     int64_t ship_after_ms;
     bool busy;
@@ -225,14 +230,18 @@ static void take_result(struct crew *crew,
     crew->busy = true;
     agent_batch_ended(crew->agent, member->worker_id, &end, now_ms);
     if (storing) {
+        bool large = member->large.data != NULL;
+
         output_start(crew->options.output,
-                     member->dest,
-                     member->worker_id,
-                     member->job_id,
-                     index,
-                     attempt,
-                     frame->text,
-                     frame->text_size);
+                     &(struct output_result){
+                         .dest = member->dest,
+                         .worker_id = member->worker_id,
+                         .job_id = member->job_id,
+                         .index = index,
+                         .attempt = attempt,
+                         .data = frame->text,
+                         .size = frame->text_size,
+                         .memory = large ? buffer_take(&member->large) : NULL});
     }
     free(error);
 }
@@ -285,6 +294,58 @@ static void take_frame(struct crew *crew,
     }
 }
 
+static bool is_first_in_line(const struct crew *crew, const struct member *member)
+{
+    for (const struct member *m = crew->members; m != NULL; m = m->next) {
+        if (m->admit_after != 0 && m->admit_after < member->admit_after) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether more may be received from it: a large frame waits until there is room. */
+static bool admit(struct crew *crew, struct member *member)
+{
+    uint64_t size = runner_peek(&member->in);
+    uint64_t used = crew->admitted + output_large_bytes(crew->options.output);
+
+    if (size <= CREW_IN_MAX || member->admitted != 0 || size > RUNNER_FRAME_MAX) {
+        return true; // what is too large is refused when it is read
+    }
+    if (member->admit_after == 0) {
+        member->admit_after = ++crew->waiting;
+    }
+    if (!is_first_in_line(crew, member) || (used > 0 && used + size > CREW_LARGE_MAX)) {
+        return false;
+    }
+    member->admit_after = 0;
+    member->admitted = size;
+    crew->admitted += size;
+    return true;
+}
+
+/* The large frame is whole, or will never be. */
+static void end_admission(struct crew *crew, struct member *member)
+{
+    crew->admitted -= member->admitted;
+    member->admitted = 0;
+    member->admit_after = 0;
+}
+
+/* Keeps a large frame's memory apart from what came behind it, so that it need not be
+ * copied. */
+static void keep_apart(struct crew *crew, struct member *member, size_t *at)
+{
+    struct buffer rest = BUFFER_INIT;
+
+    buffer_add(&rest, member->in.data + *at, member->in.size - *at);
+    member->large = member->in;
+    member->in = rest;
+    *at = 0;
+    end_admission(crew, member);
+}
+
 /* Reads what the socket holds, up to a turn's worth; false if that is nothing. */
 static bool receive(struct member *member)
 {
@@ -312,12 +373,16 @@ static bool take_frames(struct crew *crew, struct member *member, int64_t now_ms
     size_t at = 0;
     int got;
 
-    if (!receive(member)) {
+    if (!admit(crew, member) || !receive(member)) {
         return false;
     }
     take_log(member, false, now_ms);
     while ((got = runner_read(&member->in, &at, &frame, &err)) == 1) {
+        if (member->admitted != 0) {
+            keep_apart(crew, member, &at);
+        }
         take_frame(crew, member, &frame, now_ms);
+        buffer_fini(&member->large);
     }
     buffer_drop_front(&member->in, at);
     if (got < 0) {
@@ -423,6 +488,8 @@ static void handle_end(struct crew *crew, struct member *member, int64_t now_ms)
     unwatch_fd(crew, &member->channel_watch, member->process.channel_fd);
     member->end_watch.added = false; // closed by the reaping
     process_fini(&member->process);
+    end_admission(crew, member);
+    buffer_fini(&member->in);
     buffer_clear(&member->out);
     member->out_at = 0;
     begin_end(crew, member, now_ms);
@@ -734,7 +801,9 @@ static void set_watches(struct crew *crew,
                         int64_t now_ms,
                         int64_t *out_wake_ms)
 {
-    bool room = output_bytes(crew->options.output) < CREW_STORING_MAX;
+    bool room =
+        admit(crew, member) && (member->admitted != 0 ||
+                                output_bytes(crew->options.output) < CREW_STORING_MAX);
     uint32_t channel = (room ? EPOLLIN : 0u) | (member->out.size > 0 ? EPOLLOUT : 0u);
 
     if (!member->hung_up) {
@@ -916,6 +985,10 @@ void crew_event(struct crew *crew, void *data, uint32_t events, int64_t now_ms)
         // Nobody can write any more, so nothing can come.
         close_log(crew, member);
         return;
+    }
+    if (watch == &member->channel_watch && (events & (EPOLLHUP | EPOLLERR)) != 0 &&
+        !admit(crew, member)) {
+        member->hung_up = true; // it cannot send what its large frame lacks
     }
     watch->handle(crew, member, now_ms);
 }

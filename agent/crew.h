@@ -23,11 +23,14 @@
 #include "agent/sandbox.h"
 #include "agent/session.h"
 
-#define CREW_LEAVE_MS    5000        /* from "I leave" to the end of the process */
-#define CREW_IN_MAX      (1u << 20)  /* read from one worker in a turn */
-#define CREW_STORING_MAX (64u << 20) /* bytes on their way to the store */
-#define CREW_GPUS_MAX    64
-#define CREW_MEMORY_MS   500 /* between looks at what workers use */
+#define CREW_LEAVE_MS    5000         /* from "I leave" to the end of the process */
+#define CREW_IN_MAX      OUTPUT_LARGE /* read from one worker in a turn */
+#define CREW_STORING_MAX (64u << 20)  /* bytes on their way to the store, */
+/* and of large results, half received ones included: one alone may be larger. They are
+ * received in the order in which they came, while their workers wait. */
+#define CREW_LARGE_MAX (128u << 20)
+#define CREW_GPUS_MAX  64
+#define CREW_MEMORY_MS 500 /* between looks at what workers use */
 
 struct crew;
 

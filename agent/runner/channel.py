@@ -111,10 +111,18 @@ class Channel:
         self._data = b"".join(pieces)
         self._at = 0
 
-    def send(self, kind, body=b""):
+    def send(self, kind, body=b"", more=b""):
         """Sends one frame. It is with the kernel when this returns, so it reaches the
-        agent even if the process dies at once."""
-        frame = _HEAD.pack(len(body) + 1, kind) + body
-        sent = os.write(self._fd, frame)
-        while sent < len(frame):
-            sent += os.write(self._fd, memoryview(frame)[sent:])
+        agent even if the process dies at once; a large one when the agent has taken
+        nearly all of it."""
+        head = _HEAD.pack(len(body) + len(more) + 1, kind) + body
+        if len(more) <= READ_SIZE:
+            self._write(head + more)
+        else:
+            self._write(head)
+            self._write(more)  # not copied
+
+    def _write(self, data):
+        sent = os.write(self._fd, data)
+        while sent < len(data):
+            sent += os.write(self._fd, memoryview(data)[sent:])

@@ -17,7 +17,7 @@ from . import predictor as predictors
 from .predictor import Refused
 
 ERROR_SIZE = 1000  # characters of the one line that goes into a batch's row
-RESULT_SIZE_MAX = 16 << 20  # bytes of JSON that one predict may return
+RESULT_SIZE_MAX = 256 << 20  # bytes of JSON that one predict may return
 
 NOTHING, VALUE, FAILED = 0, 1, 2  # status in a RESULT frame
 LEAVE_QUIETLY, LEAVE_EMPTY, LEAVE_CLOSING = 0, 1, 2  # reason in a LEAVE frame
@@ -144,7 +144,7 @@ class Worker:
         if channel.forked:
             os._exit(0)  # a child of the predictor that ran into our code
         journals.flush_output()
-        channel.send(wire.RESULT, _RESULT.pack(status, start_us, duration_us) + rest)
+        channel.send(wire.RESULT, _RESULT.pack(status, start_us, duration_us), rest)
 
     def _predict(self, body, batch_id):
         takes_payload, takes_id, rest = self._takes
@@ -167,18 +167,18 @@ class Worker:
                 )
             return NOTHING, b""
         try:
-            data = predictors.to_json(value)
+            text = predictors.to_json(value)
         except Exception as e:
             raise Refused(
                 "what predict returned cannot be stored as JSON: "
                 + journals.one_line(e)
             ) from None
-        if len(data) > RESULT_SIZE_MAX:
+        if len(text) > RESULT_SIZE_MAX:
             raise Refused(
                 "what predict returned is %d bytes of JSON, expected at most %d"
-                % (len(data), RESULT_SIZE_MAX)
+                % (len(text), RESULT_SIZE_MAX)
             )
-        return VALUE, data
+        return VALUE, text.encode("ascii")
 
     def _failed(self, batch_id, exception):
         """Logs a failed attempt; returns its one line."""

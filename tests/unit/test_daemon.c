@@ -151,24 +151,27 @@ static void predict_may_raise_anything_and_the_worker_goes_on(void **state)
 static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
 {
     char *config = memory_format("{\"dest_s3_dir\": \"file://%s/out\"}", master.folder);
-    struct job *job = run_job("class Array:\n"
-                              "    def tolist(self): return [1.5, 2]\n"
-                              "class PythonPredictor:\n"
-                              "    def __init__(self, config): pass\n"
-                              "    def predict(self, payload):\n"
-                              "        n = payload[0]\n"
-                              "        if n == 0: return {'class': 'h\\u00e9'}\n"
-                              "        if n == 1: return float('nan')\n"
-                              "        if n == 2: return b'bytes'\n"
-                              "        if n == 3:\n"
-                              "            a = []\n"
-                              "            a.append(a)\n"
-                              "            return a\n"
-                              "        if n == 4: return Array()\n"
-                              "        if n == 5: return object()\n"
-                              "        if n == 6: return 'x' * (17 << 20)\n",
-                              config,
-                              8);
+    struct job *job =
+        run_job("class Array:\n"
+                "    def tolist(self): return [1.5, 2]\n"
+                "class PythonPredictor:\n"
+                "    def __init__(self, config):\n"
+                "        import sys\n"
+                "        sys.modules['cortex_runner.worker'].RESULT_SIZE_MAX = 1000\n"
+                "    def predict(self, payload):\n"
+                "        n = payload[0]\n"
+                "        if n == 0: return {'class': 'h\\u00e9'}\n"
+                "        if n == 1: return float('nan')\n"
+                "        if n == 2: return b'bytes'\n"
+                "        if n == 3:\n"
+                "            a = []\n"
+                "            a.append(a)\n"
+                "            return a\n"
+                "        if n == 4: return Array()\n"
+                "        if n == 5: return object()\n"
+                "        if n == 6: return 'x' * 2000\n",
+                config,
+                8);
     char id[ID_UUID_TEXT_SIZE];
     char text[ID_JOB_TEXT_SIZE];
     struct buffer stored = BUFFER_INIT;
@@ -180,7 +183,8 @@ static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
         assert_int_equal(job->outcomes[i].outcome, outcomes[i]);
     }
     assert_non_null(strstr(job->outcomes[1].error, "cannot be stored as JSON"));
-    assert_non_null(strstr(job->outcomes[6].error, "expected at most 16777216"));
+    assert_non_null(
+        strstr(job->outcomes[6].error, "is 2002 bytes of JSON, expected at most 1000"));
     id_job_format(job->id, text);
     id_batch_format(job->id, 0, id);
     path = memory_format("%s/out/%s/%s.json", master.folder, text, id);
@@ -196,6 +200,70 @@ static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
     buffer_fini(&stored);
     free(config);
     job_end(job);
+}
+
+static uint64_t agent_peak_mib(void)
+{
+    char *path = memory_format("/proc/%d/status", (int)master.agent);
+    struct buffer text = BUFFER_INIT;
+    uint64_t mib;
+
+    assert_int_equal(fs_read(path, 65536, &text, NULL), 0);
+    mib = strtoull(strstr(text.data, "\nVmHWM:") + 7, NULL, 10) >> 10;
+    buffer_fini(&text);
+    free(path);
+    return mib;
+}
+
+/* That the first batch's result is a string of so many bytes, all "a". */
+static void check_stored(const struct job *job, uint64_t size)
+{
+    struct buffer stored = BUFFER_INIT;
+    char text[ID_JOB_TEXT_SIZE];
+    char batch[ID_UUID_TEXT_SIZE];
+    char *path;
+
+    id_job_format(job->id, text);
+    id_batch_format(job->id, 0, batch);
+    path = memory_format("%s/out/%s/%s.json", master.folder, text, batch);
+    assert_int_equal(fs_read(path, size, &stored, NULL), 0);
+    assert_int_equal(stored.size, size);
+    assert_int_equal(strspn(stored.data + 1, "a"), size - 2);
+    buffer_fini(&stored);
+    free(path);
+}
+
+static void large_results_of_many_workers_are_stored_in_bounded_memory(void **state)
+{
+    const uint64_t size = 60 << 20;
+    const char *files[] = {"predictor.py",
+                           "class PythonPredictor:\n"
+                           "    def __init__(self, config): pass\n"
+                           "    def predict(self):\n"
+                           "        return 'a' * ((60 << 20) - 2)\n",
+                           NULL};
+    char *config = memory_format("{\"dest_s3_dir\": \"file://%s/out\"}", master.folder);
+    uint64_t peak_mib = agent_peak_mib();
+    struct job *jobs[JOBS_MAX];
+
+    (void)state;
+    for (int i = 0; i < JOBS_MAX; i++) {
+        jobs[i] = job_begin(files, config, "info", 1);
+    }
+    for (int i = 0; i < JOBS_MAX; i++) {
+        wait_until(jobs[i], is_over);
+        assert_int_equal(jobs[i]->state, 5);
+        expect_all(jobs[i], 1);
+    }
+    for (int i = 0; i < JOBS_MAX; i++) {
+        check_stored(jobs[i], size);
+        job_end(jobs[i]);
+    }
+#ifndef __SANITIZE_ADDRESS__
+    // Four at once would be 240 MiB.
+    assert_true(agent_peak_mib() < (peak_mib > 60 ? peak_mib : 60) + 140);
+#endif
+    free(config);
 }
 
 static void
@@ -608,6 +676,7 @@ int main(void)
         cmocka_unit_test(setup_failures_say_what_is_wrong),
         cmocka_unit_test(predict_may_raise_anything_and_the_worker_goes_on),
         cmocka_unit_test(what_predict_returns_is_stored_or_the_batch_fails),
+        cmocka_unit_test(large_results_of_many_workers_are_stored_in_bounded_memory),
         cmocka_unit_test(
             a_result_with_no_place_to_go_is_dropped_and_the_log_says_so_once),
         cmocka_unit_test(a_worker_that_dies_in_predict_makes_only_that_batch_suspect),
