@@ -616,6 +616,27 @@ void client_batches_fini(struct client_batches *batches)
     *batches = (struct client_batches){0};
 }
 
+int client_api_get_payload(struct client_api *api,
+                           const char *name,
+                           uint64_t job_id,
+                           const char *batch_id,
+                           const void **out_data,
+                           size_t *out_size,
+                           struct error *err)
+{
+    Cortex__V1__GetPayloadRequest request = CORTEX__V1__GET_PAYLOAD_REQUEST__INIT;
+    const Cortex__V1__GetPayloadReply *reply = NULL;
+
+    request.api_name = (char *)name;
+    request.job_id = job_id;
+    request.batch_id = (char *)batch_id;
+    if (CALL(api, get_payload, GetPayload, &request, &reply, err) != 0) {
+        return -1;
+    }
+    *out_data = rpc_client_attachment(api->rpc, out_size);
+    return 0;
+}
+
 int client_api_read_log(struct client_api *api,
                         const char *name,
                         uint64_t job_id,

@@ -256,6 +256,15 @@ int client_api_list_batches(struct client_api *api,
                             struct error *err);
 void client_batches_fini(struct client_batches *batches);
 
+/* A batch's items, a JSON array, which is borrowed until the next call. */
+int client_api_get_payload(struct client_api *api,
+                           const char *name,
+                           uint64_t job_id,
+                           const char *batch_id,
+                           const void **out_data,
+                           size_t *out_size,
+                           struct error *err);
+
 /* A piece of a job's log from offset on, waiting up to wait_ms for one. *out_data is
  * borrowed until the next call. offset and next_offset as in ReadLogReply. */
 struct client_log {

@@ -34,16 +34,23 @@ static enum error_code code_of(int error)
     }
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 int fs_make_folder(const char *path, mode_t mode, struct error *err)
 {
-    char *part = memory_strdup(path);
+    char *part = memory_strdup(path[0] ? path : ".");
     int result = 0;
 
     for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
         if (slash) {
             *slash = '\0';
         }
-        if (mkdir(part, mode) != 0 && errno != EEXIST) {
+        if (mkdir(part, mode) != 0 && !(errno == EEXIST && is_folder(part))) {
             result =
                 error_set_errno(err, code_of(errno), "cannot make the folder %s", part);
             break;
@@ -99,6 +106,7 @@ int fs_read(const char *path, size_t size_max, struct buffer *out, struct error 
     int result = read_open(fd, path, size_max, out, err);
     if (result != 0) {
         out->size = before;
+        out->data[before] = '\0';
     }
     (void)close(fd);
     return result;

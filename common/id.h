@@ -4,7 +4,8 @@
  * Job ids are numbers that shrink as time goes on, 2^63 - 1 - (nanoseconds since
  * 1970), written as 16 lower-case hex digits, so that a newer job sorts first. Batch
  * ids are UUIDs (RFC 9562, version 8) made of job id and batch index by BLAKE2b: the
- * same after every restart and retry. Thread-safe; nothing blocks. */
+ * same after every restart and retry, and the job that has one can tell its index.
+ * Thread-safe; nothing blocks. */
 #ifndef CORTEX_COMMON_ID_H
 #define CORTEX_COMMON_ID_H
 
@@ -34,6 +35,9 @@ bool id_job_parse(const char *text, uint64_t *out);
 void id_batch_format(uint64_t job_id,
                      uint64_t batch_index,
                      char out[ID_UUID_TEXT_SIZE]);
+
+/* True and *out_index for the id of a batch that this job could have, lower case. */
+bool id_batch_parse(uint64_t job_id, const char *text, uint64_t *out_index);
 
 /* SHA-256 of the bytes in lower-case hex: what names a project archive. */
 struct id_hash;

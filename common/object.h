@@ -36,6 +36,7 @@ struct object_options {
     unsigned transfers_max; /* at a time; 0: 64 */
     unsigned attempts_max;  /* of one request; 0: 6 */
     int64_t backoff_ms;     /* first backoff's upper bound; 0: 100; tests set 1 */
+    unsigned stall_s;       /* a transfer without progress ends after; 0: 30 */
 };
 
 /* Reads the AWS settings of environment and profile (aws_credentials.h) when it first

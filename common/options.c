@@ -35,8 +35,13 @@ static bool read_scaled(const char *text, const struct unit *units, int64_t *out
         return false;
     }
     for (; units->suffix; units++) {
+        int64_t scaled;
         if (strcmp(end, units->suffix) == 0) {
-            return !__builtin_mul_overflow(number, units->factor, out);
+            if (__builtin_mul_overflow(number, units->factor, &scaled)) {
+                return false;
+            }
+            *out = scaled;
+            return true;
         }
     }
     return false;
@@ -189,6 +194,19 @@ static const struct option_row *find_row(const struct options *options, int id)
     return NULL;
 }
 
+// getopt knows the letter of an option among several, else it is a word of its own.
+static int refuse(int id, const char *word, struct error *err)
+{
+    char letter[] = {'-', (char)optopt, '\0'};
+    bool unknown_letter = id == '?' && optopt > 0 && optopt < OPTION_ID_FIRST;
+
+    return error_set(err,
+                     ERROR_INVALID_ARGUMENT,
+                     id == '?' ? "unknown option \"%s\" (see --help)"
+                               : "\"%s\" needs a value (see --help)",
+                     unknown_letter ? letter : word);
+}
+
 static int parse_all(const struct options *options,
                      int argc,
                      char **argv,
@@ -212,11 +230,7 @@ static int parse_all(const struct options *options,
             exit(0);
         }
         if (id == '?' || id == ':') {
-            return error_set(err,
-                             ERROR_INVALID_ARGUMENT,
-                             id == '?' ? "unknown option \"%s\" (see --help)"
-                                       : "\"%s\" needs a value (see --help)",
-                             argv[optind - 1]);
+            return refuse(id, argv[optind - 1], err);
         }
         if (store_value(find_row(options, id), optarg, err) != 0) {
             return -1;

@@ -487,6 +487,25 @@ static void reply_work(void *arg)
     free(errand);
 }
 
+static void read_payload(void *arg)
+{
+    struct errand *errand = arg;
+    struct action *action = errand->action;
+    Cortex__V1__GetPayloadReply reply = CORTEX__V1__GET_PAYLOAD_REPLY__INIT;
+    struct buffer payload = BUFFER_INIT;
+    struct error err = {0};
+    uint32_t size;
+
+    if (read_stretch(errand->act, &action->stretches[0], &payload, &size, &err) != 0) {
+        rpc_call_fail(action->call, &err, 0);
+    } else {
+        rpc_call_reply(action->call, &reply.base, payload.data, payload.size);
+    }
+    buffer_fini(&payload);
+    action_free(action);
+    free(errand);
+}
+
 static void read_project(void *arg)
 {
     struct errand *errand = arg;
@@ -659,6 +678,9 @@ void act_carry_out(void *arg, struct action *action)
     case ACTION_PROJECT_READ:
         pool_run(act->pool, read_project, errand_create(act, action->call));
         break;
+    case ACTION_PAYLOAD_READ:
+        to_pool(act, action, read_payload);
+        return;
     case ACTION_FORGET_JOB:
         to_pool(act, action, forget_job);
         return;

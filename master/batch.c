@@ -201,11 +201,11 @@ bool batch_hold(struct batch_book *book,
     if (!batch) {
         return false; // done
     }
-    if (batch->state == BATCH_QUEUED) {
+    if (batch->state == BATCH_QUEUED && attempt > batch->ended) {
         give(book, batch, worker_id, attempt, deadline_ms);
         return true;
     }
-    if (batch->attempt != attempt) {
+    if (batch->state != BATCH_IN_HAND || batch->attempt != attempt) {
         return false;
     }
     batch->deadline_ms = deadline_ms;
@@ -270,6 +270,7 @@ bool batch_finish(struct batch_book *book,
         .error = report->error ? report->error : "",
     };
     if (state == BATCH_QUEUED) {
+        batch->ended = batch->attempt;
         bool wait = report->outcome == BATCH_OUTCOME_FAILED;
         take_back(
             book, batch, wait ? now_ms + backoff_ms(batch->failures, random) : now_ms);

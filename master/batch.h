@@ -66,6 +66,7 @@ struct batch {
     uint32_t failures;
     uint32_t deaths;
     int64_t ready_ms; /* QUEUED: not given out before */
+    uint64_t ended;   /* the last attempt that reported: it cannot hold it again */
     /* IN_HAND: the lease. Memory only: after a restart the agents say what they hold.
      */
     uint64_t worker_id;
@@ -113,7 +114,8 @@ const struct batch *batch_lease(struct batch_book *book,
 
 /* The holder says that it still has it: the lease is prolonged. A batch that nobody
  * has and that is not done is taken up again (after a restart of the master, or when a
- * lost agent comes back before anyone else was given it). False: it is not the
+ * lost agent comes back before anyone else was given it), unless that attempt has
+ * reported: what is said then was said before. False: it is not the
  * holder's, and what it will report is going to be refused. */
 bool batch_hold(struct batch_book *book,
                 uint64_t index,

@@ -25,8 +25,8 @@ static void dismiss(struct state *state, struct job *job, uint64_t closer)
     }
 }
 
-static struct roster_worker *
-any_worker(const struct state *state, uint64_t job_id, enum roster_worker_state in)
+// One that has constructed its predictor and is not on its way out.
+static struct roster_worker *ready_worker(const struct state *state, uint64_t job_id)
 {
     size_t cursor = 0;
     uint64_t key;
@@ -34,7 +34,8 @@ any_worker(const struct state *state, uint64_t job_id, enum roster_worker_state 
 
     while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
         struct roster_worker *worker = entry;
-        if (worker->job_id == job_id && worker->state == in) {
+        if (worker->job_id == job_id && worker->state == ROSTER_RUNNING &&
+            worker->wish == ROSTER_RUN) {
             return worker;
         }
     }
@@ -117,16 +118,21 @@ int finish_check(struct state *state, struct job *job, struct error *err)
         job->record.callback != JOB_CALLBACK_WAITING || job->workers_awaited > 0) {
         return 0;
     }
-    struct roster_worker *worker =
-        any_worker(state, job->record.job_id, ROSTER_RUNNING);
+    struct roster_worker *worker = ready_worker(state, job->record.job_id);
+    if (job->callback_known && !job->callback_exists) {
+        if (!worker) { // nobody is left to write the closing line
+            state_log(state,
+                      job->record.job_id,
+                      "no batches left in queue, job has been completed");
+        }
+        uint64_t closer = worker ? worker->worker_id : 0;
+        return end_job(state, job, job_outcome(job), "", closer, err);
+    }
     if (!job->callback_known || !worker) {
         state->schedule_dirty = true; // a worker has to come up and tell
         return 0;
     }
-    if (job->callback_exists) {
-        return give_callback(state, job, worker, err);
-    }
-    return end_job(state, job, job_outcome(job), "", worker->worker_id, err);
+    return give_callback(state, job, worker, err);
 }
 
 int finish_callback(struct state *state,

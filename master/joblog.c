@@ -2,6 +2,7 @@
 /* joblog.c - where a job's log is kept, and who reads along */
 #include "master/joblog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -66,31 +67,37 @@ static int64_t chunk_size(const struct joblog *log, uint64_t job_id, uint64_t ch
     return size;
 }
 
-// A log's chunks are all full but the last; only those in the middle may be missing.
+// The number of the newest chunk, 0 if there is none. There may be a gap behind the
+// first, of any width.
+static uint64_t newest_chunk(const struct joblog *log, uint64_t job_id)
+{
+    char *path = memory_format("%s/%016" PRIx64, log->folder, job_id);
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    uint64_t newest = 0;
+
+    while (folder && (entry = readdir(folder))) {
+        if (strncmp(entry->d_name, "log.", 4) == 0) {
+            uint64_t chunk = strtoull(entry->d_name + 4, NULL, 10);
+            newest = chunk > newest ? chunk : newest;
+        }
+    }
+    if (folder) {
+        (void)closedir(folder);
+    }
+    free(path);
+    return newest;
+}
+
+// A log's chunks are all full but the last.
 static uint64_t log_size(const struct joblog *log, uint64_t job_id)
 {
-    uint64_t low = 0; // the last chunk that is known to exist
-    uint64_t step = 1;
-
     if (job_id == log->open_job && log->open_fd >= 0) {
         return log->open_size;
     }
-    if (chunk_size(log, job_id, 0) < (int64_t)JOBLOG_CHUNK_SIZE) {
-        int64_t size = chunk_size(log, job_id, 0);
-        return size > 0 ? (uint64_t)size : 0;
-    }
-    // Kept ones are the last JOBLOG_CHUNKS_MAX: strides of as many cannot miss them.
-    while (step > 0) {
-        step = 0;
-        for (uint64_t ahead = JOBLOG_CHUNKS_MAX; ahead > 0; ahead--) {
-            if (chunk_size(log, job_id, low + ahead) >= 0) {
-                low += ahead;
-                step = ahead;
-                break;
-            }
-        }
-    }
-    return low * JOBLOG_CHUNK_SIZE + (uint64_t)chunk_size(log, job_id, low);
+    uint64_t newest = newest_chunk(log, job_id);
+    int64_t size = chunk_size(log, job_id, newest);
+    return newest * JOBLOG_CHUNK_SIZE + (size > 0 ? (uint64_t)size : 0);
 }
 
 static void close_open(struct joblog *log)

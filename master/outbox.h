@@ -27,6 +27,7 @@ enum action_type {
     ACTION_LOG_READ,       /* call (a ReadLog), job_id, closed */
     ACTION_LOG_APPEND,     /* call (an AppendLog) */
     ACTION_PROJECT_READ,   /* call (a GetProject) */
+    ACTION_PAYLOAD_READ,   /* call (a GetPayload), one stretch of one batch */
     ACTION_FORGET_JOB,     /* job_id: unlink its segments and log */
 };
 

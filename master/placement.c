@@ -129,7 +129,8 @@ add_workers(struct board *board, const struct state *state, struct scheduler_roo
         size_t agent = index_of(
             (void *const *)board->agents, board->plan.agent_count, worker->agent);
         occupy_now(&now[agent], worker);
-        if (worker->wish == ROSTER_RUN || worker->wish == ROSTER_COMPLETE) {
+        if (roster_worker_alive(worker) &&
+            (worker->wish == ROSTER_RUN || worker->wish == ROSTER_COMPLETE)) {
             board->workers[count++] = worker;
         }
     }

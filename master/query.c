@@ -17,13 +17,11 @@
 #include "proto/agent.pb-c.h"
 #include "proto/client.pb-c.h"
 
-#define QUERY_JOBS_DEFAULT    10
-#define QUERY_JOBS_MAX        1000
-#define QUERY_VERSIONS        10
-#define QUERY_BATCHES_DEFAULT 100
-#define QUERY_BATCHES_MAX     1000
+#define QUERY_JOBS_DEFAULT 10
+#define QUERY_JOBS_MAX     1000
+#define QUERY_VERSIONS     10
 
-static void reply_with(struct state *state, void *call, ProtobufCMessage *message)
+void query_reply(struct state *state, void *call, ProtobufCMessage *message)
 {
     struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
 
@@ -31,7 +29,7 @@ static void reply_with(struct state *state, void *call, ProtobufCMessage *messag
     action->message = message;
 }
 
-static int unknown_job(const char *api_name, uint64_t job_id, struct error *err)
+int query_unknown_job(const char *api_name, uint64_t job_id, struct error *err)
 {
     return error_set_kind(err,
                           ERROR_NOT_FOUND,
@@ -80,7 +78,8 @@ static Cortex__V1__WorkerCounts *count_workers(const struct state *state,
         if (worker->job_id != live->record.job_id) {
             continue;
         }
-        counts->running += worker->state >= ROSTER_RUNNING;
+        counts->running +=
+            worker->state >= ROSTER_RUNNING && roster_worker_alive(worker);
         counts->initializing += worker->state < ROSTER_RUNNING;
     }
     bool stalled = live->short_since_ms > 0 &&
@@ -210,7 +209,7 @@ int query_info(struct state *state, const struct request *request, struct error 
                            describe_agent(state, agent));
         }
     }
-    reply_with(state, request->call, &reply->base);
+    query_reply(state, request->call, &reply->base);
     return 0;
 }
 
@@ -258,7 +257,7 @@ int query_list_apis(struct state *state,
         listed->latest_job = latest.n > 0 ? latest.jobs[0] : NULL;
         free(latest.jobs);
     }
-    reply_with(state, request->call, &reply->base);
+    query_reply(state, request->call, &reply->base);
     return 0;
 }
 
@@ -320,7 +319,7 @@ int query_api(struct state *state, const struct request *request, struct error *
         protobuf_c_message_free_unpacked(&reply->base, NULL);
         return -1;
     }
-    reply_with(state, request->call, &reply->base);
+    query_reply(state, request->call, &reply->base);
     return 0;
 }
 
@@ -359,16 +358,16 @@ int query_endpoint(struct state *state,
         message_new(&cortex__v1__resolve_endpoint_reply__descriptor);
     message_text(&reply->api_name, best->name);
     message_text(&reply->rest, said->path + strlen(best->endpoint));
-    reply_with(state, request->call, &reply->base);
+    query_reply(state, request->call, &reply->base);
     return 0;
 }
 
 // The record of any job of the api ("": of whatever api); the caller finis it.
-static int find_job(const struct state *state,
-                    const char *api_name,
-                    uint64_t job_id,
-                    struct job_record *out_record,
-                    struct error *err)
+int query_find_job(const struct state *state,
+                   const char *api_name,
+                   uint64_t job_id,
+                   struct job_record *out_record,
+                   struct error *err)
 {
     bool found = false;
     struct job_record record = {0};
@@ -384,7 +383,7 @@ static int find_job(const struct state *state,
         found = false;
     }
     if (!found) {
-        return unknown_job(api_name, job_id, err);
+        return query_unknown_job(api_name, job_id, err);
     }
     *out_record = record;
     return 0;
@@ -397,7 +396,7 @@ int query_job(struct state *state, const struct request *request, struct error *
     struct job_record record = {0};
     struct api_version *version = NULL;
 
-    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     int result = store_api_version_get(state->store, record.api_id, &version, err);
@@ -409,7 +408,7 @@ int query_job(struct state *state, const struct request *request, struct error *
             add_ids(reply->job, version);
             reply->api = query_definition(state, version);
         }
-        reply_with(state, request->call, &reply->base);
+        query_reply(state, request->call, &reply->base);
     }
     api_version_unref(version);
     job_record_fini(&record);
@@ -422,7 +421,7 @@ int query_log(struct state *state, const struct request *request, struct error *
         (const Cortex__V1__ReadLogRequest *)request->message;
     struct job_record record = {0};
 
-    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     struct action *action = outbox_add(&state->outbox, ACTION_LOG_READ);
@@ -430,258 +429,5 @@ int query_log(struct state *state, const struct request *request, struct error *
     action->job_id = said->job_id;
     action->closed = !state_job(state, said->job_id);
     job_record_fini(&record);
-    return 0;
-}
-
-/* Batches */
-
-struct batch_listing {
-    const struct job *live; /* NULL: the job is terminal */
-    Cortex__V1__ListBatchesReply *reply;
-    uint64_t job_id;
-    int state;
-    uint64_t next; /* the first index that is not looked at yet */
-    uint64_t limit;
-};
-
-static Cortex__V1__Batch *describe_batch(const struct batch_listing *listing,
-                                         uint64_t index,
-                                         enum batch_state state)
-{
-    Cortex__V1__Batch *batch = message_new(&cortex__v1__batch__descriptor);
-
-    batch->batch_id = memory_zalloc(ID_UUID_TEXT_SIZE);
-    id_batch_format(listing->job_id, index, batch->batch_id);
-    batch->index = index;
-    batch->state = (Cortex__V1__BatchState)state;
-    return batch;
-}
-
-static void set_worker(Cortex__V1__Batch *batch, uint64_t worker_id)
-{
-    char name[20];
-
-    if (worker_id != 0) {
-        (void)snprintf(name, sizeof(name), "%016" PRIx64, worker_id);
-        message_text(&batch->worker, name);
-    }
-}
-
-static bool is_full(const struct batch_listing *listing)
-{
-    return listing->reply->n_batches >= listing->limit;
-}
-
-static void append(struct batch_listing *listing, Cortex__V1__Batch *batch)
-{
-    message_append(
-        &listing->reply->n_batches, (void ***)&listing->reply->batches, batch);
-}
-
-// Batches up to `end` that have no row: queued, or in hand.
-static void list_rowless(struct batch_listing *listing, uint64_t end)
-{
-    for (; listing->next < end && !is_full(listing); listing->next++) {
-        const struct batch *open = NULL;
-        enum batch_state state =
-            listing->live ? batch_state_of(&listing->live->book, listing->next, &open)
-                          : BATCH_QUEUED;
-        if (listing->state != 0 && (int)state != listing->state) {
-            continue;
-        }
-        Cortex__V1__Batch *batch = describe_batch(listing, listing->next, state);
-        if (open && open->state == BATCH_IN_HAND) {
-            set_worker(batch, open->worker_id);
-            batch->attempts = open->attempts + 1;
-        }
-        append(listing, batch);
-    }
-}
-
-static int list_row(void *arg, const struct batch_row *row, struct error *err)
-{
-    struct batch_listing *listing = arg;
-    const struct batch *open = NULL;
-
-    (void)err;
-    if (listing->state == 0 || listing->state == BATCH_QUEUED ||
-        listing->state == BATCH_IN_HAND) {
-        list_rowless(listing, row->index);
-    }
-    if (is_full(listing)) {
-        return 0;
-    }
-    if (listing->live) {
-        (void)batch_state_of(&listing->live->book, row->index, &open);
-    }
-    enum batch_state state = open ? open->state : row->state;
-    listing->next = row->index + 1;
-    if (listing->state != 0 && (int)state != listing->state) {
-        return 0;
-    }
-    Cortex__V1__Batch *batch = describe_batch(listing, row->index, state);
-    batch->attempts = row->attempts + (state == BATCH_IN_HAND);
-    set_worker(batch,
-               open && state == BATCH_IN_HAND ? open->worker_id : row->worker_id);
-    batch->start_ns = row->start_ms * 1000000;
-    batch->duration_us = row->duration_us;
-    message_text(&batch->error, row->error);
-    append(listing, batch);
-    return 0;
-}
-
-int query_batches(struct state *state, const struct request *request, struct error *err)
-{
-    const Cortex__V1__ListBatchesRequest *said =
-        (const Cortex__V1__ListBatchesRequest *)request->message;
-    struct job_record record = {0};
-
-    if (find_job(state, said->api_name, said->job_id, &record, err) != 0) {
-        return -1;
-    }
-    const struct job *live = state_job(state, said->job_id);
-    if (live && job_state_terminal(live->record.state)) {
-        live = NULL;
-    }
-    Cortex__V1__ListBatchesReply *reply =
-        message_new(&cortex__v1__list_batches_reply__descriptor);
-    struct batch_listing listing = {
-        .live = live,
-        .reply = reply,
-        .job_id = said->job_id,
-        .state = (int)said->state,
-        .next = said->from_index,
-        .limit = said->limit == 0 ? QUERY_BATCHES_DEFAULT : said->limit,
-    };
-    listing.limit =
-        listing.limit < QUERY_BATCHES_MAX ? listing.limit : QUERY_BATCHES_MAX;
-    uint64_t total = live ? live->book.total : record.total;
-    bool by_row = listing.state == BATCH_SUCCEEDED || listing.state == BATCH_FAILED;
-    int result = store_batch_each(state->store,
-                                  said->job_id,
-                                  by_row ? listing.state : 0,
-                                  said->from_index,
-                                  by_row ? listing.limit + 1 : UINT64_MAX,
-                                  list_row,
-                                  &listing,
-                                  err);
-    if (result != 0) {
-        protobuf_c_message_free_unpacked(&reply->base, NULL);
-    } else {
-        if (!by_row) {
-            list_rowless(&listing, total);
-        }
-        reply->more = is_full(&listing) && listing.next < total;
-        reply->next_index = listing.next;
-        reply_with(state, request->call, &reply->base);
-    }
-    job_record_fini(&record);
-    return result;
-}
-
-/* What agents ask for */
-
-static void add_member(struct buffer *out, const char *name, const char *text)
-{
-    buffer_add_format(out, "\"%s\": ", name);
-    json_add_string(out, text, strlen(text));
-    buffer_add_text(out, ", ");
-}
-
-// What a predictor gets as job_spec.
-static char *job_spec_of(const struct job *job)
-{
-    struct buffer out = BUFFER_INIT;
-    const struct job_record *record = &job->record;
-    char job_id[ID_JOB_TEXT_SIZE];
-    char start[CLOCK_TEXT_SIZE];
-
-    id_job_format(record->job_id, job_id);
-    clock_format_rfc3339(record->start_ns, start);
-    buffer_add_char(&out, '{');
-    add_member(&out, "job_id", job_id);
-    add_member(&out, "api_name", record->api_name);
-    buffer_add_format(&out, "\"workers\": %" PRIu32 ", ", record->workers);
-    if (record->dead_letter_arn[0]) {
-        buffer_add_text(&out, "\"sqs_dead_letter_queue\": {\"arn\": ");
-        json_add_string(&out, record->dead_letter_arn, strlen(record->dead_letter_arn));
-        buffer_add_format(
-            &out, ", \"max_receive_count\": %" PRIu32 "}, ", record->max_attempts);
-    } else {
-        buffer_add_text(&out, "\"sqs_dead_letter_queue\": null, ");
-    }
-    buffer_add_format(
-        &out, "\"config\": %s, ", record->config[0] ? record->config : "null");
-    if (record->timeout_s > 0) {
-        buffer_add_format(&out, "\"timeout\": %" PRIu64 ", ", record->timeout_s);
-    } else {
-        buffer_add_text(&out, "\"timeout\": null, ");
-    }
-    add_member(&out, "api_id", record->api_id);
-    add_member(&out, "spec_id", job->version->spec_id);
-    add_member(&out, "predictor_id", job->version->predictor_id);
-    add_member(&out, "sqs_url", "");
-    buffer_add_format(&out, "\"total_batch_count\": %" PRIu64 ", ", job->book.total);
-    buffer_add_format(&out, "\"start_time\": \"%s\"}", start);
-    return buffer_take(&out);
-}
-
-static void add_env(Cortex__V1__GetSetupReply *reply, const struct api_version *version)
-{
-    for (size_t at = 0; at < version->env_size; at += strlen(version->env + at) + 1) {
-        message_append(
-            &reply->n_env, (void ***)&reply->env, memory_strdup(version->env + at));
-    }
-}
-
-int query_setup(struct state *state, const struct request *request, struct error *err)
-{
-    const Cortex__V1__GetSetupRequest *said =
-        (const Cortex__V1__GetSetupRequest *)request->message;
-    const struct job *job = state_job(state, said->job_id);
-
-    if (!job) {
-        return unknown_job("any", said->job_id, err);
-    }
-    const struct api_version *version = job->version;
-    Cortex__V1__GetSetupReply *reply =
-        message_new(&cortex__v1__get_setup_reply__descriptor);
-    message_text(&reply->api_name, version->name);
-    message_text(&reply->project_id, version->project_id);
-    message_text(&reply->predictor_type, "python");
-    message_text(&reply->predictor_path, version->predictor_path);
-    message_text(&reply->python_path, version->python_path);
-    message_text(&reply->log_level, version->log_level);
-    add_env(reply, version);
-    message_text(&reply->api_config, version->config);
-    message_text(&reply->job_config, job->record.config);
-    reply->job_spec = job_spec_of(job);
-    reply_with(state, request->call, &reply->base);
-    return 0;
-}
-
-int query_append_log(struct state *state,
-                     const struct request *request,
-                     struct error *err)
-{
-    (void)err;
-    outbox_add(&state->outbox, ACTION_LOG_APPEND)->call = request->call;
-    return 0;
-}
-
-int query_project(struct state *state, const struct request *request, struct error *err)
-{
-    const Cortex__V1__GetProjectRequest *said =
-        (const Cortex__V1__GetProjectRequest *)request->message;
-    const struct job *job = state_job(state, said->job_id);
-
-    if (!job || strcmp(job->version->project_id, said->project_id) != 0) {
-        return error_set(err,
-                         ERROR_PERMISSION_DENIED,
-                         "project_id: \"%s\" is not the project of job %016" PRIx64,
-                         said->project_id,
-                         said->job_id);
-    }
-    outbox_add(&state->outbox, ACTION_PROJECT_READ)->call = request->call;
     return 0;
 }

@@ -103,6 +103,7 @@ struct roster_agent {
     int64_t parked_until_ms;
     /* What the last Work request was answered with, for a repeat of it. */
     unsigned char work_request_id[ID_REQUEST_SIZE];
+    uint32_t work_refused;
     struct roster_grant *grants;
     size_t grant_count;
     size_t grant_capacity;

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "master/batchlist.h"
 #include "master/control.h"
 #include "master/deploy.h"
 #include "master/placement.h"
 #include "master/query.h"
 #include "master/submit.h"
+#include "master/supply.h"
 #include "master/sync.h"
 #include "master/work.h"
 
@@ -20,9 +22,9 @@
 static const struct route routes[] = {
     {"cortex.v1.AgentService/Work",       ROUTE_DIRECT,  work_handle,      0},
     {"cortex.v1.AgentService/Sync",       ROUTE_DIRECT,  sync_handle,      0},
-    {"cortex.v1.AgentService/AppendLog",  ROUTE_DIRECT,  query_append_log, PIECE_MAX},
-    {"cortex.v1.AgentService/GetSetup",   ROUTE_DIRECT,  query_setup,      0},
-    {"cortex.v1.AgentService/GetProject", ROUTE_DIRECT,  query_project,    0},
+    {"cortex.v1.AgentService/AppendLog",  ROUTE_DIRECT,  supply_log,       PIECE_MAX},
+    {"cortex.v1.AgentService/GetSetup",   ROUTE_DIRECT,  supply_setup,     0},
+    {"cortex.v1.AgentService/GetProject", ROUTE_DIRECT,  supply_project,   0},
     {"cortex.v1.Client/Info",             ROUTE_DIRECT,  query_info,       0},
     {"cortex.v1.Client/PutProject",       ROUTE_PROJECT, NULL,             PIECE_MAX},
     {"cortex.v1.Client/Deploy",           ROUTE_DEPLOY,  deploy_handle,    0},
@@ -34,7 +36,8 @@ static const struct route routes[] = {
     {"cortex.v1.Client/DryRun",           ROUTE_DRY_RUN, NULL,             BODY_MAX},
     {"cortex.v1.Client/GetJob",           ROUTE_DIRECT,  query_job,        0},
     {"cortex.v1.Client/StopJob",          ROUTE_DIRECT,  control_stop,     0},
-    {"cortex.v1.Client/ListBatches",      ROUTE_DIRECT,  query_batches,    0},
+    {"cortex.v1.Client/ListBatches",      ROUTE_DIRECT,  batchlist_handle, 0},
+    {"cortex.v1.Client/GetPayload",       ROUTE_DIRECT,  batchlist_payload, 0},
     {"cortex.v1.Client/ReadLog",          ROUTE_DIRECT,  query_log,        0},
 };
 /* clang-format on */
@@ -49,12 +52,6 @@ const struct route *route_find(const char *method)
     return NULL;
 }
 
-// The store's failures are not answers: what was decided with them must not stand.
-static bool is_store_failure(const struct error *err)
-{
-    return err->code == ERROR_DATA_LOSS || err->code == ERROR_INTERNAL;
-}
-
 int route_handle(struct state *state,
                  const struct route *route,
                  const struct request *request,
@@ -65,7 +62,8 @@ int route_handle(struct state *state,
     if (route->handler(state, request, &failure) == 0) {
         return 0;
     }
-    if (is_store_failure(&failure)) {
+    // The store's failures are not answers, whatever their code; others' are.
+    if (store_failed(state->store)) {
         return error_copy(err, &failure);
     }
     struct action *action = outbox_add(&state->outbox, ACTION_FAIL);

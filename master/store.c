@@ -39,6 +39,7 @@ static enum error_code code_of(int result)
 
 int store_fail(struct store *store, struct error *err, const char *doing)
 {
+    store->failed = true;
     return error_set(err,
                      code_of(sqlite3_extended_errcode(store->db)),
                      "the state database failed while %s: %s",
@@ -183,6 +184,12 @@ void store_rollback(struct store *store)
         (void)execute(store, "ROLLBACK", NULL); // a failed commit may have done it
         store->writing = false;
     }
+    store->failed = false;
+}
+
+bool store_failed(const struct store *store)
+{
+    return store->failed;
 }
 
 bool store_dirty(const struct store *store)

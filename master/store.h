@@ -36,6 +36,10 @@ int store_boot(struct store *store, uint32_t *out_boot, struct error *err);
 int store_commit(struct store *store, struct error *err);
 void store_rollback(struct store *store);
 
+/* Whether a call failed since the last rollback: what was decided with it must not
+ * stand. */
+bool store_failed(const struct store *store);
+
 /* Whether something was written since the last commit. */
 bool store_dirty(const struct store *store);
 
@@ -122,6 +126,13 @@ int store_segment_put(struct store *store,
 typedef int (*store_segment_fn)(void *arg,
                                 const struct segment *segment,
                                 struct error *err);
+/* The segment that holds a batch; *out_found is false if there is none. */
+int store_segment_of(struct store *store,
+                     uint64_t job_id,
+                     uint64_t index,
+                     struct payload_segment *out_segment,
+                     bool *out_found,
+                     struct error *err);
 /* By number. */
 int store_segment_each(struct store *store,
                        uint64_t job_id,
@@ -134,6 +145,7 @@ int store_batch_put(struct store *store,
                     uint64_t job_id,
                     const struct batch_row *row,
                     struct error *err);
+/* 1 ends the walk early, without an error. */
 typedef int (*store_batch_fn)(void *arg,
                               const struct batch_row *row,
                               struct error *err);

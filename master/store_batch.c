@@ -52,21 +52,51 @@ static struct segment read_segment(sqlite3_stmt *row)
     return segment;
 }
 
+#define SEGMENT_COLUMNS                                                                \
+    "number, first_index, batches, bytes, checksum, source_entry, source_offset,"      \
+    " source_item, source_line, source_etag, source_key"
+
+int store_segment_of(struct store *store,
+                     uint64_t job_id,
+                     uint64_t index,
+                     struct payload_segment *out_segment,
+                     bool *out_found,
+                     struct error *err)
+{
+    sqlite3_stmt *row =
+        store_query(store,
+                    err,
+                    "SELECT " SEGMENT_COLUMNS
+                    " FROM segment WHERE job_id = ?1 AND first_index <= ?2"
+                    " ORDER BY number DESC LIMIT 1",
+                    "ii",
+                    (int64_t)job_id,
+                    (int64_t)index);
+    int got = row ? store_step(store, row, err) : -1;
+
+    if (got > 0) {
+        struct segment segment = read_segment(row);
+        *out_segment = segment.payload;
+        *out_found = index - segment.payload.first_index < segment.payload.count;
+    } else if (got == 0) {
+        *out_found = false;
+    }
+    store_done(row);
+    return got < 0 ? -1 : 0;
+}
+
 int store_segment_each(struct store *store,
                        uint64_t job_id,
                        store_segment_fn each,
                        void *arg,
                        struct error *err)
 {
-    sqlite3_stmt *rows =
-        store_query(store,
-                    err,
-                    "SELECT number, first_index, batches, bytes, checksum,"
-                    " source_entry, source_offset, source_item, source_line,"
-                    " source_etag, source_key"
-                    " FROM segment WHERE job_id = ?1 ORDER BY number",
-                    "i",
-                    (int64_t)job_id);
+    sqlite3_stmt *rows = store_query(store,
+                                     err,
+                                     "SELECT " SEGMENT_COLUMNS
+                                     " FROM segment WHERE job_id = ?1 ORDER BY number",
+                                     "i",
+                                     (int64_t)job_id);
     int got = rows ? 1 : -1;
 
     while (got > 0 && (got = store_step(store, rows, err)) > 0) {
@@ -142,7 +172,8 @@ int store_batch_each(struct store *store,
             .duration_us = (uint64_t)sqlite3_column_int64(rows, 7),
             .error = store_text(rows, 8),
         };
-        got = each(arg, &row, err) == 0 ? 1 : -1;
+        int told = each(arg, &row, err);
+        got = told < 0 ? -1 : told == 0;
     }
     store_done(rows);
     return got;

@@ -15,6 +15,7 @@
 struct store {
     sqlite3 *db;
     bool writing; /* a transaction is open */
+    bool failed;  /* a call failed since the last rollback */
     struct {
         const char *sql;
         sqlite3_stmt *statement;

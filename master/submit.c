@@ -144,17 +144,17 @@ static int decide(struct state *state,
     if (prepared->error.code != ERROR_OK) {
         return error_copy(err, &prepared->error);
     }
-    if (state->jobs.count >= STATE_LIVE_JOBS_MAX) {
-        return error_set(err,
-                         ERROR_RESOURCE_EXHAUSTED,
-                         "there are %d jobs in progress, which is the limit",
-                         STATE_LIVE_JOBS_MAX);
-    }
     if (said->idempotency_key[0]) {
         int known = look_up_key(state, request, said, err);
         if (known != 0) {
             return known;
         }
+    }
+    if (state->jobs.count >= STATE_LIVE_JOBS_MAX) {
+        return error_set(err,
+                         ERROR_RESOURCE_EXHAUSTED,
+                         "there are %d jobs in progress, which is the limit",
+                         STATE_LIVE_JOBS_MAX);
     }
     struct job *job = make_job(state, prepared, version);
     if (store_job_put(state->store, &job->record, err) != 0 ||

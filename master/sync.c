@@ -164,6 +164,10 @@ static int take_status(struct state *state,
     if ((int)status->state == ROSTER_EXITED) {
         return finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
     }
+    if (!roster_worker_alive(worker) || (int)status->state < ROSTER_INITIALIZING ||
+        (int)status->state > ROSTER_FAILED) {
+        return 0; // said before it died, or no state that is known here
+    }
     worker->state = (enum roster_worker_state)status->state;
     if (!job || worker->state == before) {
         return 0;
@@ -203,10 +207,14 @@ static int take_statuses(struct state *state,
 static int
 check_callbacks(struct state *state, struct roster_agent *agent, struct error *err)
 {
-    for (struct roster_worker *worker = agent->workers; worker; worker = worker->next) {
-        if (worker->wish == ROSTER_COMPLETE && worker->state == ROSTER_PLACED) {
-            return finish_worker(
-                state, worker, FINISH_LOST, "it was lost with its agent", err);
+    const char *detail = "it was lost with its agent";
+    struct roster_worker *next;
+
+    for (struct roster_worker *worker = agent->workers; worker; worker = next) {
+        next = worker->next;
+        if (worker->wish == ROSTER_COMPLETE && worker->state == ROSTER_PLACED &&
+            finish_worker(state, worker, FINISH_LOST, detail, err) != 0) {
+            return -1;
         }
     }
     return 0;

@@ -57,6 +57,17 @@ log_suspect(struct state *state, struct job *job, const struct batch_row *row)
     }
 }
 
+// Whoever reports a suspect is dead: its agent says so by Sync, behind this. Until then
+// nothing may be given to it, on_job_complete least of all.
+static void note_death(struct state *state, uint64_t worker_id)
+{
+    struct roster_worker *worker = roster_worker_get(&state->roster, worker_id);
+
+    if (worker) {
+        worker->state = ROSTER_FAILED;
+    }
+}
+
 // Takes one result in. *out_refused grows if its attempt does not hold the batch.
 static int take_result(struct state *state,
                        const Cortex__V1__BatchResult *said,
@@ -87,6 +98,7 @@ static int take_result(struct state *state,
     }
     if (report.outcome == BATCH_OUTCOME_SUSPECT) {
         log_suspect(state, job, &row);
+        note_death(state, row.worker_id);
     }
     if (row.state == BATCH_QUEUED) {
         state->work_appeared = true;
@@ -256,8 +268,7 @@ static void add_stretches(const struct state *state,
 }
 
 // The sizes of the payloads are filled in by the one who reads them.
-static void
-reply(struct state *state, struct roster_agent *agent, void *call, uint32_t refused)
+static void reply(struct state *state, struct roster_agent *agent, void *call)
 {
     Cortex__V1__WorkReply *message = message_new(&cortex__v1__work_reply__descriptor);
     struct action *action = outbox_add(&state->outbox, ACTION_WORK_REPLY);
@@ -265,7 +276,7 @@ reply(struct state *state, struct roster_agent *agent, void *call, uint32_t refu
     action->call = call;
     action->message = &message->base;
     message->work_number = agent->work_number;
-    message->refused = refused;
+    message->refused = agent->work_refused;
     for (size_t i = 0; i < agent->grant_count; i++) {
         const struct roster_grant *grant = &agent->grants[i];
         if (!state_job(state, grant->job_id)) {
@@ -288,7 +299,6 @@ int work_handle(struct state *state, const struct request *request, struct error
     const Cortex__V1__WorkRequest *said =
         (const Cortex__V1__WorkRequest *)request->message;
     struct roster_agent *agent = registered(state, said);
-    uint32_t refused = 0;
 
     if (!agent) {
         return error_set(
@@ -296,17 +306,18 @@ int work_handle(struct state *state, const struct request *request, struct error
     }
     agent->heard_ms = state->now_ms;
     if (memcmp(agent->work_request_id, request->request_id, ID_REQUEST_SIZE) == 0) {
-        reply(state, agent, request->call, 0);
+        reply(state, agent, request->call);
         return 0;
     }
+    agent->work_refused = 0;
     for (size_t i = 0; i < said->n_results; i++) {
-        if (take_result(state, said->results[i], &refused, err) != 0) {
+        if (take_result(state, said->results[i], &agent->work_refused, err) != 0) {
             return -1;
         }
     }
     feed_all(state, agent, said);
     memcpy(agent->work_request_id, request->request_id, ID_REQUEST_SIZE);
     agent->work_number++;
-    reply(state, agent, request->call, refused);
+    reply(state, agent, request->call);
     return 0;
 }

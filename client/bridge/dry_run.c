@@ -8,8 +8,8 @@
 #define CALL_TIMEOUT_MS 60000 /* a page of S3 listings and its filters */
 
 struct dry_run {
-    struct pool_work work;
-    struct pool *pool;
+    struct callers_work work;
+    struct callers *pool;
     char *api_name;
     struct buffer body;
     char *page_token;
@@ -61,7 +61,7 @@ static int read_page(struct dry_run *run,
     return 0;
 }
 
-static void dry_run_read(struct pool_work *work, struct client_api *api)
+static void dry_run_read(struct callers_work *work, struct client_api *api)
 {
     struct dry_run *run = (struct dry_run *)work; // its first member
     struct stream *stream = run->stream;
@@ -83,12 +83,12 @@ static void dry_run_ask(void *arg, struct stream *stream)
     struct dry_run *run = arg;
 
     run->stream = stream_ref(stream);
-    pool_submit(run->pool, &run->work);
+    callers_submit(run->pool, &run->work);
 }
 
 static const struct stream_source dry_run_source = {dry_run_ask, dry_run_free};
 
-int dry_run_open(struct pool *pool,
+int dry_run_open(struct callers *pool,
                  struct client_api *api,
                  const char *api_name,
                  struct buffer *body,

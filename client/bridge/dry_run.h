@@ -7,14 +7,14 @@
 #ifndef CORTEX_CLIENT_BRIDGE_DRY_RUN_H
 #define CORTEX_CLIENT_BRIDGE_DRY_RUN_H
 
-#include "client/bridge/pool.h"
+#include "client/bridge/callers.h"
 #include "client/bridge/stream.h"
 #include "common/buffer.h"
 
 /* Makes the first call with api, so that what is wrong with the submission is this
  * function's error; later pages are read on the pool. Takes *body over. The caller
  * holds the stream's reference. */
-int dry_run_open(struct pool *pool,
+int dry_run_open(struct callers *pool,
                  struct client_api *api,
                  const char *api_name,
                  struct buffer *body,

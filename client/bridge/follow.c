@@ -30,7 +30,7 @@ struct reader {
 
 // A byte of a log at which somebody waits for what comes next: one ReadLog call.
 struct place {
-    struct pool_work work;
+    struct callers_work work;
     struct follow *follow;
     char *api_name;
     uint64_t job_id;
@@ -44,13 +44,13 @@ struct place {
 
 struct follow {
     pthread_mutex_t lock;
-    struct pool *pool;
+    struct callers *pool;
     struct place *places;
     unsigned place_count;
     unsigned reader_count;
 };
 
-struct follow *follow_create(struct pool *pool)
+struct follow *follow_create(struct callers *pool)
 {
     struct follow *follow = memory_zalloc(sizeof(*follow));
 
@@ -92,7 +92,7 @@ static void place_unlink(struct place *place)
     place->follow->place_count--;
 }
 
-static void place_read(struct pool_work *work, struct client_api *api);
+static void place_read(struct callers_work *work, struct client_api *api);
 
 static struct place *place_create(const struct reader *reader)
 {
@@ -132,7 +132,7 @@ static void reader_ask(void *arg, struct stream *stream)
     place->readers = reader;
     pthread_mutex_unlock(&follow->lock);
     if (fresh) {
-        pool_submit(follow->pool, &place->work);
+        callers_submit(follow->pool, &place->work);
     }
 }
 
@@ -217,7 +217,7 @@ static void place_go_on(struct place *place)
     if (empty) {
         place_free(place);
     } else {
-        pool_submit(follow->pool, &place->work);
+        callers_submit(follow->pool, &place->work);
     }
 }
 
@@ -250,7 +250,7 @@ static void place_fail(struct place *place, const struct error *err)
     }
 }
 
-static void place_read(struct pool_work *work, struct client_api *api)
+static void place_read(struct callers_work *work, struct client_api *api)
 {
     struct place *place = (struct place *)work; // its first member
     struct client_log log;

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/bridge/pool.h"
+#include "client/bridge/callers.h"
 #include "client/bridge/stream.h"
 
 #define FOLLOW_THREADS_MAX 16  /* threads and connections of the pool */
@@ -22,7 +22,7 @@
 struct follow;
 
 /* pool is borrowed and serves nothing else. */
-struct follow *follow_create(struct pool *pool);
+struct follow *follow_create(struct callers *pool);
 
 /* A stream of a job's log from offset on: until the job is terminal and all is sent if
  * `live`, else only what there is. RESOURCE_EXHAUSTED past FOLLOW_READERS_MAX. The

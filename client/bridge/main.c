@@ -45,7 +45,7 @@ static void prepare_process(void)
 static int run(const struct settings *settings, struct error *err)
 {
     struct bridge bridge = {.timeout_ms = settings->master_ms};
-    struct pool *logs;
+    struct callers *logs;
     struct server *server;
     struct server_options options = {
         .header_ms = settings->header_ms,
@@ -57,9 +57,9 @@ static int run(const struct settings *settings, struct error *err)
     if (settings_enter_folder(settings, err) != 0 ||
         listen_open(
             settings->listen, settings->insecure, &options.listen_fd, &url, err) != 0 ||
-        pool_create(settings->master, QUICK_THREADS_MAX, &bridge.quick, err) != 0 ||
-        pool_create(settings->master, SLOW_THREADS_MAX, &bridge.slow, err) != 0 ||
-        pool_create(settings->master, FOLLOW_THREADS_MAX, &logs, err) != 0) {
+        callers_create(settings->master, QUICK_THREADS_MAX, &bridge.quick, err) != 0 ||
+        callers_create(settings->master, SLOW_THREADS_MAX, &bridge.slow, err) != 0 ||
+        callers_create(settings->master, FOLLOW_THREADS_MAX, &logs, err) != 0) {
         return -1;
     }
     bridge.follow = follow_create(logs);
@@ -71,9 +71,9 @@ static int run(const struct settings *settings, struct error *err)
     settings_tell_ready(settings, url);
     server_run(server, &stop_asked);
     log_info("leaving");
-    pool_stop(bridge.quick);
-    pool_stop(bridge.slow);
-    pool_stop(logs);
+    callers_stop(bridge.quick);
+    callers_stop(bridge.slow);
+    callers_stop(logs);
     return 0;
 }
 

@@ -16,6 +16,7 @@ enum shape {
     SHAPE_JOB,     /* <endpoint>/<job>, <endpoint>?jobID=<job> and so on */
     SHAPE_LOGS,    /* <endpoint>/<job>/logs */
     SHAPE_BATCHES, /* <endpoint>/<job>/batches */
+    SHAPE_PAYLOAD, /* <endpoint>/<job>/batches/<batch>/payload */
     SHAPE_HEALTHZ,
     SHAPE_READYZ,
 };
@@ -34,6 +35,7 @@ static const struct route routes[] = {
     {"DELETE", SHAPE_JOB, translate_stop_job},
     {"GET", SHAPE_LOGS, translate_get_log},
     {"GET", SHAPE_BATCHES, translate_list_batches},
+    {"GET", SHAPE_PAYLOAD, translate_get_payload},
     {"GET", SHAPE_HEALTHZ, translate_healthy},
     {"GET", SHAPE_READYZ, translate_ready},
     {NULL, SHAPE_NONE, NULL},
@@ -88,7 +90,8 @@ static void refuse_path(struct request *request)
         404,
         "not_found",
         "there is nothing at %s: expected an api's endpoint, a job of it "
-        "(<endpoint>/<job id>), or its /logs or /batches",
+        "(<endpoint>/<job id>), or its /logs, /batches or "
+        "/batches/<batch id>/payload",
         request->target.path);
 }
 
@@ -167,15 +170,28 @@ bool routes_answer_now(struct request *request)
     return true;
 }
 
-struct pool *routes_pool(const struct bridge *bridge, const struct request *request)
+struct callers *routes_pool(const struct bridge *bridge, const struct request *request)
 {
     return strcmp(request->method, "POST") == 0 ? bridge->slow : bridge->quick;
 }
 
-// Splits what follows the endpoint into the job's segment, which the caller frees, and
-// a shape. A slash at the end is as good as none.
-static enum shape read_rest(const char *rest, char **out_segment)
+// "/<batch>/payload" behind "/batches". The caller frees the batch.
+static enum shape read_batch(const char *tail, char **out_batch)
 {
+    size_t size = *tail == '/' ? strcspn(tail + 1, "/") : 0;
+
+    if (size == 0 || strcmp(tail + 1 + size, "/payload") != 0) {
+        return SHAPE_NONE;
+    }
+    *out_batch = memory_strndup(tail + 1, size);
+    return SHAPE_PAYLOAD;
+}
+
+// Splits what follows the endpoint into the job's segment, the batch's if there is one,
+// which the caller frees, and a shape. A slash at the end is as good as none.
+static enum shape read_rest(const char *rest, char **out_segment, char **out_batch)
+{
+    static const char batches[] = "/batches";
     const char *segment = *rest == '/' ? rest + 1 : rest;
     size_t size = strcspn(segment, "/");
     const char *tail = segment + size;
@@ -187,7 +203,11 @@ static enum shape read_rest(const char *rest, char **out_segment)
     if (size > 0 && strcmp(tail, "/logs") == 0) {
         return SHAPE_LOGS;
     }
-    return size > 0 && strcmp(tail, "/batches") == 0 ? SHAPE_BATCHES : SHAPE_NONE;
+    if (size == 0 || strncmp(tail, batches, strlen(batches)) != 0) {
+        return SHAPE_NONE;
+    }
+    tail += strlen(batches);
+    return *tail == '\0' ? SHAPE_BATCHES : read_batch(tail, out_batch);
 }
 
 // Finds out which job a call is about.
@@ -224,6 +244,7 @@ static int answer_api(struct call *call, struct error *err)
     char *api_name = NULL;
     char *rest = NULL;
     char *segment = NULL;
+    char *batch_id = NULL;
     int result = -1;
 
     if (client_api_resolve(
@@ -231,7 +252,8 @@ static int answer_api(struct call *call, struct error *err)
         goto out;
     }
     call->api_name = api_name;
-    enum shape shape = read_rest(rest, &segment);
+    enum shape shape = read_rest(rest, &segment, &batch_id);
+    call->batch_id = batch_id;
     if (shape != SHAPE_NONE && read_job(call, segment, &shape, err) != 0) {
         goto out;
     }
@@ -241,6 +263,7 @@ out:
     free(api_name);
     free(rest);
     free(segment);
+    free(batch_id);
     return result;
 }
 

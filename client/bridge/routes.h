@@ -14,7 +14,7 @@
 bool routes_answer_now(struct request *request);
 
 /* The pool whose thread is to call routes_answer. */
-struct pool *routes_pool(const struct bridge *bridge, const struct request *request);
+struct callers *routes_pool(const struct bridge *bridge, const struct request *request);
 
 /* Fills the request's reply, whatever happens. Blocks while the master is asked, at
  * most until deadline_ms (monotonic) for what only reads. */

@@ -31,7 +31,7 @@ enum exchange_state {
 };
 
 struct exchange {
-    struct pool_work work;
+    struct callers_work work;
     struct server *server;
     struct MHD_Connection *connection;
     struct peer *peer;
@@ -327,7 +327,7 @@ body_piece(struct exchange *exchange, const char *data, size_t size)
 }
 
 // On a pool's thread.
-static void exchange_answer(struct pool_work *work, struct client_api *api)
+static void exchange_answer(struct callers_work *work, struct client_api *api)
 {
     struct exchange *exchange = (struct exchange *)work; // its first member
     int wake_fd = exchange->server->wake_fd;
@@ -352,7 +352,7 @@ static enum MHD_Result request_done(struct exchange *exchange)
     exchange->deadline_ms = now_ms + server->bridge->timeout_ms;
     exchange->work.run = exchange_answer;
     MHD_suspend_connection(exchange->connection);
-    pool_submit(routes_pool(server->bridge, &exchange->request), &exchange->work);
+    callers_submit(routes_pool(server->bridge, &exchange->request), &exchange->work);
     return MHD_YES;
 }
 

@@ -273,6 +273,24 @@ int translate_list_batches(const struct call *call, struct error *err)
     return answer(&call->request->reply, JSON);
 }
 
+int translate_get_payload(const struct call *call, struct error *err)
+{
+    const void *items;
+    size_t size;
+
+    if (client_api_get_payload(call->api,
+                               call->api_name,
+                               call->job_id,
+                               call->batch_id,
+                               &items,
+                               &size,
+                               err) != 0) {
+        return -1;
+    }
+    buffer_add(&call->request->reply.body, items, size);
+    return answer(&call->request->reply, JSON);
+}
+
 int translate_no_job(const struct call *call, struct error *err)
 {
     return error_set_kind(err,

@@ -38,5 +38,6 @@ extern const struct command command_cluster_info;
 extern const struct command command_cluster_down;
 extern const struct command command_version;
 extern const struct command command_completion;
+extern const struct command command_help;
 
 #endif

@@ -25,7 +25,7 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 THIRD_PARTY = {
     "sqlite3.h": ["master/store*.c", "master/store_sql.h"],
     "nng/*": ["common/rpc_*.c"],
-    "curl/*": ["common/s3*.c", "common/aws_http.c", "common/aws_transfer.[ch]", "agent/spot.c"],
+    "curl/*": ["common/aws_http.c", "common/aws_transfer.c"],
     "sodium.h": [
         "common/noise.c",
         "common/session.c",
@@ -44,7 +44,7 @@ THIRD_PARTY = {
         "master/services.h",
         "master/routes.c",
     ],
-    "expat.h": ["common/s3*.c"],
+    "expat.h": ["common/aws_xml.c"],
     "yaml.h": ["common/yaml*.c", "master/api_spec.c", "client/cli/*.c"],
     "archive.h": ["agent/project.c", "client/cli/*.c", "master/blobs.c"],
     "archive_entry.h": ["agent/project.c", "client/cli/*.c", "master/blobs.c"],
@@ -53,7 +53,9 @@ THIRD_PARTY = {
     "cmocka.h": [],
 }
 
-MASTER_HANDLERS = "deploy submit work sync control query finish recover routes".split()
+MASTER_HANDLERS = (
+    "deploy submit work sync control query batchlist supply finish recover routes"
+).split()
 WIRE_HEADER_USERS = [
     "common/codec.[ch]",
     "common/rpc_*",

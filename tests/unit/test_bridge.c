@@ -319,6 +319,22 @@ static void fake__list_batches(Cortex__V1__Client_Service *service,
     }
 }
 
+static void fake__get_payload(Cortex__V1__Client_Service *service,
+                              const Cortex__V1__GetPayloadRequest *request,
+                              Cortex__V1__GetPayloadReply_Closure closure,
+                              void *call)
+{
+    Cortex__V1__GetPayloadReply reply = CORTEX__V1__GET_PAYLOAD_REPLY__INIT;
+
+    (void)service;
+    (void)closure;
+    if (known_job(request->job_id, call)) {
+        char *items = memory_format("[\"%s\", 1.0]", request->batch_id);
+        rpc_call_reply(call, &reply.base, items, strlen(items));
+        free(items);
+    }
+}
+
 // With the lock held.
 static void answer_log(struct rpc_call *call, uint64_t offset)
 {
@@ -463,6 +479,7 @@ static int wait_for(pid_t pid)
 
 static int stop_bridge(const struct process *process)
 {
+    assert_true(process->pid > 0); // 0 would be all of our group
     assert_int_equal(kill(process->pid, SIGTERM), 0);
     return wait_for(process->pid);
 }
@@ -838,6 +855,29 @@ static void batches_are_listed_by_limit_place_and_state(void **state)
            "job_not_found");
 }
 
+static void a_batch_s_items_are_answered_as_they_were_sent(void **state)
+{
+    (void)state;
+    expect("GET",
+           "/image-classifier/" JOB_TEXT "/batches/1de0bc65/payload",
+           "",
+           "",
+           200,
+           "\r\n\r\n[\"1de0bc65\", 1.0]");
+    expect("GET",
+           "/image-classifier/" NO_JOB_TEXT "/batches/1de0bc65/payload",
+           "",
+           "",
+           404,
+           "job_not_found");
+    expect("DELETE",
+           "/image-classifier/" JOB_TEXT "/batches/1de0bc65/payload",
+           "",
+           "",
+           405,
+           "Allow: GET, HEAD\r");
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     static const char *const paths[] = {"/",
@@ -857,6 +897,14 @@ static void what_is_not_there_is_not_found(void **state)
     }
     expect("GET", "/image-classifier/" JOB_TEXT "/x", "", "", 404, "not_found");
     expect("GET", "/image-classifier/" JOB_TEXT "/logs/x", "", "", 404, "not_found");
+    expect("GET", "/image-classifier/" JOB_TEXT "/batches/x", "", "", 404, "not_found");
+    expect("GET", "/image-classifier/" JOB_TEXT "/batchesx", "", "", 404, "not_found");
+    expect("GET",
+           "/image-classifier/" JOB_TEXT "/batches/x/payload/",
+           "",
+           "",
+           404,
+           "not_found");
     expect("POST", "/nothing", "", "{}", 404, "resources.api_not_deployed");
 }
 
@@ -1417,6 +1465,7 @@ int main(void)
         cmocka_unit_test(a_stop_is_answered_as_text_or_as_json),
         cmocka_unit_test(jobs_are_listed_by_limit_place_and_status),
         cmocka_unit_test(batches_are_listed_by_limit_place_and_state),
+        cmocka_unit_test(a_batch_s_items_are_answered_as_they_were_sent),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_wrong_method_is_told_the_right_ones),
         cmocka_unit_test(only_clearly_wrong_types_are_refused),
