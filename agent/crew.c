@@ -66,10 +66,11 @@ struct member {
     enum phase phase;
     enum agent_worker_failure failure;
     int log_fd;
-    bool sending; /* its chunk is in the log call under way */
-    bool hung_up; /* nothing more comes from it */
-    bool leaving; /* it was told to */
-    bool left;    /* it said so, or was killed when it did not */
+    bool sending;    /* its chunk is in the log call under way */
+    bool hung_up;    /* nothing more comes from it */
+    bool leaving;    /* it was told to */
+    int64_t told_ms; /* when */
+    bool left;       /* it said so, or was killed when it did not */
     enum agent_leave why_leave;
     bool stopped;   /* we killed it */
     bool executing; /* it died in predict */
@@ -649,6 +650,7 @@ static void crew_drain(void *arg, uint64_t worker_id, enum agent_leave why)
 
     if (member != NULL && member->phase == SERVING && member->process.page != NULL) {
         member->leaving = true;
+        member->told_ms = clock_monotonic_ms();
         member->why_leave = why;
         member->process.page[0] = 1; // overtakes the batches on their way
         runner_write_leave(&member->out, (uint8_t)why);
@@ -826,6 +828,28 @@ static void make_leave(struct member *member)
     member->left = true;
 }
 
+/* What it has not begun need not wait for the end of what it has. Looked at once the
+ * order has surely reached the page; see runner/channel.py. */
+static void return_unbegun(struct crew *crew,
+                           struct member *member,
+                           int64_t now_ms,
+                           int64_t *out_wake_ms)
+{
+    if (!member->leaving || member->phase != SERVING) {
+        return;
+    }
+    if (now_ms < member->told_ms + CREW_ORDER_MS) {
+        *out_wake_ms = member->told_ms + CREW_ORDER_MS < *out_wake_ms
+                           ? member->told_ms + CREW_ORDER_MS
+                           : *out_wake_ms;
+        return;
+    }
+    agent_batches_unbegun(crew->agent,
+                          member->worker_id,
+                          (size_t)(member->process.page[1] - member->results),
+                          now_ms);
+}
+
 /* Patience begins when nothing of the job's is left to do. */
 static void end_patience(struct member *member, int64_t now_ms, int64_t *out_wake_ms)
 {
@@ -855,6 +879,7 @@ static void turn_member(struct crew *crew,
     if (member->phase == SETTING_UP && setup_done(member->setup)) {
         start_process(crew, member, now_ms);
     }
+    return_unbegun(crew, member, now_ms, out_wake_ms);
     end_patience(member, now_ms, out_wake_ms);
     if (member->phase == ENDING && shipper_done(&member->log)) {
         report_end(crew, member, now_ms);

@@ -29,6 +29,7 @@
 /* and of large results, half received ones included: one alone may be larger. They are
  * received in the order in which they came, while their workers wait. */
 #define CREW_LARGE_MAX (128u << 20)
+#define CREW_ORDER_MS  2 /* for an order in the shared page to be seen */
 #define CREW_GPUS_MAX  64
 #define CREW_MEMORY_MS 500 /* between looks at what workers use */
 

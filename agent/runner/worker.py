@@ -117,7 +117,7 @@ class Worker:
         while True:
             kind, body = receive()
             if kind == wire.BATCH:
-                if not self._channel.leaving():
+                if self._channel.begin_batch():
                     self._batch(body)
             elif kind == wire.COMPLETE:
                 if not self._complete():
@@ -131,7 +131,6 @@ class Worker:
         channel = self._channel
         batch_id = body[:36].decode("ascii")
         self._journal.info("processing batch " + batch_id)
-        channel.begin_batch()
         start_us = time.time_ns() // 1000
         begun = time.monotonic_ns()
         try:

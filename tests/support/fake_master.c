@@ -558,7 +558,7 @@ static void run_agent(const char *ready_fd)
                             "/usr/bin/python3",
                             "--allow-file",
                             "--grace",
-                            "1s",
+                            "2s",
                             "--ready-fd",
                             ready_fd};
     size_t n = 12;

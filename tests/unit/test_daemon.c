@@ -532,6 +532,66 @@ static void a_leaving_agent_gives_back_what_it_cannot_finish(void **state)
     job_end(job);
 }
 
+static bool is_in_predict(const struct job *job)
+{
+    return strstr(buffer_text(&job->log), "in predict of 3\n") != NULL;
+}
+
+static bool has_returned(const struct job *job)
+{
+    return job->returned + (job->total - job->next) == 36;
+}
+
+static void a_leaving_agent_returns_the_unbegun_at_once_and_finishes_what_is_in_predict(
+    void **state)
+{
+    const char *files[] = {
+        "predictor.py",
+        "import os, time\n"
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): self.go = config['go']\n"
+        "    def predict(self, payload):\n"
+        "        print('in predict of', payload[0])\n"
+        "        while payload[0] == 3 and not os.path.exists(self.go):\n"
+        "            time.sleep(0.01)\n"
+        "        print('done with', payload[0])\n"
+        "        return payload\n",
+        NULL};
+    char *go = fs_join(master.folder, "go");
+    char *config = memory_format(
+        "{\"dest_s3_dir\": \"file://%s/out\", \"go\": \"%s\"}", master.folder, go);
+    struct job *job = job_begin(files, config, "info", 40);
+    char text[ID_JOB_TEXT_SIZE];
+    char batch[ID_UUID_TEXT_SIZE];
+    char *path;
+    int status = -1;
+
+    (void)state;
+    wait_until(job, is_in_predict);
+    assert_int_equal(kill(master.agent, SIGTERM), 0);
+    wait_until(job, has_returned); // while it is in predict
+    assert_int_equal(job->ended, 3);
+    assert_int_equal(fs_write_durable(go, "", 0, 0644, NULL), 0);
+    assert_int_equal(waitpid(master.agent, &status, 0), master.agent);
+    assert_int_equal(status, 0);
+    assert_int_equal(job->ended, 4);
+    assert_int_equal(job->outcomes[3].outcome, 1);
+    expect_log(job, "done with 3\n");
+    expect_no_log(job, "in predict of 4");
+    id_job_format(job->id, text);
+    id_batch_format(job->id, 3, batch);
+    path = memory_format("%s/out/%s/%s.json", master.folder, text, batch);
+    assert_true(fs_exists(path));
+    pthread_mutex_lock(&master.mutex);
+    wish(job, 0, false);
+    pthread_mutex_unlock(&master.mutex);
+    start_agent();
+    free(path);
+    free(config);
+    free(go);
+    job_end(job);
+}
+
 /* Gone, or dead and not yet collected by whoever collects orphans here. */
 static bool is_dead(pid_t pid)
 {
@@ -690,6 +750,8 @@ int main(void)
         cmocka_unit_test(a_stop_ends_an_installation),
         cmocka_unit_test(a_master_that_forgot_the_agent_is_told_all_again),
         cmocka_unit_test(a_leaving_agent_gives_back_what_it_cannot_finish),
+        cmocka_unit_test(
+            a_leaving_agent_returns_the_unbegun_at_once_and_finishes_what_is_in_predict),
         cmocka_unit_test(workers_die_with_their_agent),
         cmocka_unit_test(a_worker_over_its_memory_is_killed_and_its_neighbour_is_not),
         cmocka_unit_test(pages_of_files_do_not_count_as_a_workers_memory),
