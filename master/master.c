@@ -155,6 +155,7 @@ int master_run(const struct master_options *options, struct error *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); // whoever waits for --ready-fd may be gone
     if (check_url(options->listen_url, err) != 0 ||
         open_state(master, options, err) != 0 ||
         act_create(&acting, &master->act, err) != 0) {

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* home.c - where a user's things are kept: the folder ~/.cortex */
+#include "client/cli/home.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/fs.h"
+
+static char *in_home(const char *path, struct error *err)
+{
+    const char *home = getenv("HOME");
+
+    if (!home || !*home) {
+        const struct passwd *user = getpwuid(getuid());
+        home = user ? user->pw_dir : NULL;
+    }
+    if (!home || !*home) {
+        error_set(err,
+                  ERROR_FAILED_PRECONDITION,
+                  "HOME is not set, so there is no place for ~/%s",
+                  path);
+        return NULL;
+    }
+    return fs_join(home, path);
+}
+
+char *home_settings_folder(struct error *err)
+{
+    const char *folder = getenv("CORTEX_CLI_CONFIG_DIR");
+
+    return folder && *folder ? fs_absolute(folder) : in_home(".cortex", err);
+}
+
+char *home_cluster_folder(struct error *err)
+{
+    return in_home(".cortex/cluster", err);
+}
