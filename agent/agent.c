@@ -696,6 +696,18 @@ void agent_batch_ended(struct agent *agent,
     }
 }
 
+void agent_batches_unbegun(struct agent *agent,
+                           uint64_t worker_id,
+                           size_t begun,
+                           int64_t now_ms)
+{
+    struct worker *worker = find_worker(agent, worker_id);
+
+    if (worker != NULL && worker->told == AGENT_WISH_DRAIN) {
+        hand_return_rest(&worker->hand, begun, now_ms);
+    }
+}
+
 void agent_batch_stored(struct agent *agent,
                         uint64_t worker_id,
                         uint64_t attempt,

@@ -250,6 +250,13 @@ void agent_batch_stored(struct agent *agent,
                         const char *error,
                         int64_t now_ms);
 
+/* A worker that was told to leave has `begun` of the batches it holds, and begins no
+ * more: the others go back. Nothing happens to one that was not told. */
+void agent_batches_unbegun(struct agent *agent,
+                           uint64_t worker_id,
+                           size_t begun,
+                           int64_t now_ms);
+
 /* The worker's log is with the master up to this mark. */
 void agent_log_shipped(struct agent *agent, uint64_t worker_id, uint64_t mark);
 

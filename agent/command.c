@@ -2,7 +2,6 @@
 /* command.c - how an installer is run to its end */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,7 +35,7 @@ static bool wait_for(struct process *process, int cancel_fd, int *out_status)
     while (!process_reap(process, out_status)) {
         if (poll(fds, cancelled ? 1 : 2, -1) > 0 && (fds[1].revents & POLLIN) != 0) {
             cancelled = true;
-            process_kill(process, SIGKILL);
+            process_kill(process);
         }
     }
     return !cancelled;
@@ -53,6 +52,7 @@ int command_run(const struct command *command,
         .envp = command->envp,
         .folder = command->folder,
         .output_fd = quiet ? command->quiet_fd : command->output_fd,
+        .user = command->user,
     };
     struct process process;
     int status = 0;

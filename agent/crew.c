@@ -8,14 +8,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/crew.h"
+#include "agent/memory.h"
 #include "agent/process.h"
 #include "agent/runner.h"
 #include "agent/setup.h"
 #include "agent/shipper.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/id.h"
 #include "common/pool.h"
 
@@ -39,6 +42,8 @@ struct member {
     uint64_t worker_id;
     uint64_t job_id;
     struct setup *setup; /* SETTING_UP */
+    struct sandbox_user user;
+    struct python_env env;
     struct process process;
     struct watch channel_watch;
     struct watch log_watch;
@@ -46,19 +51,27 @@ struct member {
     struct shipper log;
     struct buffer out; /* frames to the runner */
     size_t out_at;
-    struct buffer in; /* frames from it */
-    uint64_t results; /* batches whose RESULT has come */
-    char *dest;       /* dest_s3_dir, "" for none */
-    int64_t kill_ms;  /* when its patience ends; 0: never */
-    uint64_t gpus;    /* a bit per device it has */
-    char *why;        /* it failed, one line */
+    struct buffer in;     /* frames from it */
+    struct buffer large;  /* a whole one that is large, while it is handled */
+    uint64_t admitted;    /* bytes of a large one that may be received; 0: none */
+    uint64_t admit_after; /* its turn among those that wait for it; 0: it does not */
+    uint64_t results;     /* batches whose RESULT has come */
+    char *dest;           /* dest_s3_dir, "" for none */
+    int64_t kill_ms;      /* when its patience ends; 0: never */
+    uint64_t memory_max;  /* bytes; 0: no limit */
+    uint64_t memory_over; /* bytes it used when it was killed for that; 0: it was not */
+    uint64_t gpus;        /* a bit per device it has */
+    char *why;            /* it failed, one line */
     struct member *next;
     enum phase phase;
     enum agent_worker_failure failure;
     int log_fd;
-    bool sending;   /* its chunk is in the log call under way */
-    bool hung_up;   /* nothing more comes from it */
-    bool left;      /* it said so */
+    bool sending;    /* its chunk is in the log call under way */
+    bool hung_up;    /* nothing more comes from it */
+    bool leaving;    /* it was told to */
+    int64_t told_ms; /* when */
+    bool left;       /* it said so, or was killed when it did not */
+    enum agent_leave why_leave;
     bool stopped;   /* we killed it */
     bool executing; /* it died in predict */
 };
@@ -69,9 +82,14 @@ struct crew {
     struct member *members;
     struct member *dead; /* forgotten; freed when no event can name them */
     uint64_t gpus_used;
+    int64_t memory_ms;        /* when to look at memory again */
+    uint64_t memory_kills[2]; /* the kernel's count, at the last look and before it */
+    uint64_t admitted;        /* bytes of large frames that are being received */
+    uint64_t waiting;         /* turns given */
     bool shipping;
     int64_t ship_after_ms;
     bool busy;
+    struct python_envs *envs;
     struct pool *sweeper; /* removes folders */
 };
 
@@ -171,12 +189,18 @@ static void fail(struct member *member, enum agent_worker_failure failure, char 
     }
 }
 
+/* What a death now counts as. */
+static enum agent_worker_failure death_of(const struct member *member)
+{
+    return member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED;
+}
+
 /* A runner of ours does not do that: the predictor has got at its descriptors. */
 static void mistrust(struct member *member, const char *what)
 {
     log_line(member, "ERROR", what);
-    fail(member, AGENT_FAILURE_DIED, memory_strdup(what));
-    process_kill(&member->process, SIGKILL);
+    fail(member, death_of(member), memory_strdup(what));
+    process_kill(&member->process);
 }
 
 static void take_result(struct crew *crew,
@@ -207,14 +231,18 @@ static void take_result(struct crew *crew,
     crew->busy = true;
     agent_batch_ended(crew->agent, member->worker_id, &end, now_ms);
     if (storing) {
+        bool large = member->large.data != NULL;
+
         output_start(crew->options.output,
-                     member->dest,
-                     member->worker_id,
-                     member->job_id,
-                     index,
-                     attempt,
-                     frame->text,
-                     frame->text_size);
+                     &(struct output_result){
+                         .dest = member->dest,
+                         .worker_id = member->worker_id,
+                         .job_id = member->job_id,
+                         .index = index,
+                         .attempt = attempt,
+                         .data = frame->text,
+                         .size = frame->text_size,
+                         .memory = large ? buffer_take(&member->large) : NULL});
     }
     free(error);
 }
@@ -267,6 +295,58 @@ static void take_frame(struct crew *crew,
     }
 }
 
+static bool is_first_in_line(const struct crew *crew, const struct member *member)
+{
+    for (const struct member *m = crew->members; m != NULL; m = m->next) {
+        if (m->admit_after != 0 && m->admit_after < member->admit_after) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether more may be received from it: a large frame waits until there is room. */
+static bool admit(struct crew *crew, struct member *member)
+{
+    uint64_t size = runner_peek(&member->in);
+    uint64_t used = crew->admitted + output_large_bytes(crew->options.output);
+
+    if (size <= CREW_IN_MAX || member->admitted != 0 || size > RUNNER_FRAME_MAX) {
+        return true; // what is too large is refused when it is read
+    }
+    if (member->admit_after == 0) {
+        member->admit_after = ++crew->waiting;
+    }
+    if (!is_first_in_line(crew, member) || (used > 0 && used + size > CREW_LARGE_MAX)) {
+        return false;
+    }
+    member->admit_after = 0;
+    member->admitted = size;
+    crew->admitted += size;
+    return true;
+}
+
+/* The large frame is whole, or will never be. */
+static void end_admission(struct crew *crew, struct member *member)
+{
+    crew->admitted -= member->admitted;
+    member->admitted = 0;
+    member->admit_after = 0;
+}
+
+/* Keeps a large frame's memory apart from what came behind it, so that it need not be
+ * copied. */
+static void keep_apart(struct crew *crew, struct member *member, size_t *at)
+{
+    struct buffer rest = BUFFER_INIT;
+
+    buffer_add(&rest, member->in.data + *at, member->in.size - *at);
+    member->large = member->in;
+    member->in = rest;
+    *at = 0;
+    end_admission(crew, member);
+}
+
 /* Reads what the socket holds, up to a turn's worth; false if that is nothing. */
 static bool receive(struct member *member)
 {
@@ -294,12 +374,16 @@ static bool take_frames(struct crew *crew, struct member *member, int64_t now_ms
     size_t at = 0;
     int got;
 
-    if (!receive(member)) {
+    if (!admit(crew, member) || !receive(member)) {
         return false;
     }
     take_log(member, false, now_ms);
     while ((got = runner_read(&member->in, &at, &frame, &err)) == 1) {
+        if (member->admitted != 0) {
+            keep_apart(crew, member, &at);
+        }
         take_frame(crew, member, &frame, now_ms);
+        buffer_fini(&member->large);
     }
     buffer_drop_front(&member->in, at);
     if (got < 0) {
@@ -334,10 +418,34 @@ static void begin_end(struct crew *crew, struct member *member, int64_t now_ms)
     member->phase = ENDING;
 }
 
+/* Whether it was killed for its memory, by us or, as far as can be told, by the kernel.
+ */
+static bool
+was_out_of_memory(const struct crew *crew, const struct member *member, int status)
+{
+    return member->memory_over != 0 ||
+           (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+            memory_kills() > crew->memory_kills[1]);
+}
+
+/* "was killed by signal 11 (...)" and the like; the caller frees. */
+static char *describe_end(const struct member *member, int status, bool memory)
+{
+    if (member->memory_over != 0) {
+        return memory_format(
+            "was killed for its memory (%llu MiB, compute.mem allows %llu MiB)",
+            (unsigned long long)(member->memory_over >> 20),
+            (unsigned long long)(member->memory_max >> 20));
+    }
+    return memory ? memory_strdup("was killed by the kernel for want of memory")
+                  : process_describe(status);
+}
+
 /* Why a process that did not say goodbye is gone. */
 static void explain_death(struct crew *crew, struct member *member, int status)
 {
-    char *end = process_describe(status);
+    bool memory = was_out_of_memory(crew, member, status);
+    char *end = describe_end(member, status, memory);
     char batch[ID_UUID_TEXT_SIZE];
     uint64_t index;
     uint64_t attempt;
@@ -355,9 +463,11 @@ static void explain_death(struct crew *crew, struct member *member, int status)
         why = memory_format("the worker %s", end);
     }
     log_line(member, "ERROR", why);
-    fail(member,
-         member->phase == STARTING ? AGENT_FAILURE_SETUP : AGENT_FAILURE_DIED,
-         why);
+    if (memory) {
+        fail(member, AGENT_FAILURE_MEMORY, why);
+    } else {
+        fail(member, death_of(member), why);
+    }
     free(end);
 }
 
@@ -379,6 +489,8 @@ static void handle_end(struct crew *crew, struct member *member, int64_t now_ms)
     unwatch_fd(crew, &member->channel_watch, member->process.channel_fd);
     member->end_watch.added = false; // closed by the reaping
     process_fini(&member->process);
+    end_admission(crew, member);
+    buffer_fini(&member->in);
     buffer_clear(&member->out);
     member->out_at = 0;
     begin_end(crew, member, now_ms);
@@ -410,6 +522,32 @@ static char *take_gpus(struct crew *crew, struct member *member, uint32_t count)
     return text.data == NULL ? memory_strdup("") : buffer_take(&text);
 }
 
+/* A user that no worker has. */
+static int take_user(struct crew *crew, struct sandbox_user *out, struct error *err)
+{
+    struct sandbox *sandbox = crew->options.sandbox;
+    struct sandbox_user user;
+    bool taken = true;
+
+    for (uint32_t i = 0; taken && i <= sandbox->last - sandbox->first; i++) {
+        user = sandbox_next(sandbox);
+        taken = false;
+        for (const struct member *m = crew->members; user.sole && m != NULL;
+             m = m->next) {
+            taken = taken || m->user.uid == user.uid;
+        }
+    }
+    if (taken) {
+        return error_set(err,
+                         ERROR_RESOURCE_EXHAUSTED,
+                         "all users from %u to %u have a worker",
+                         sandbox->first,
+                         sandbox->last);
+    }
+    *out = user;
+    return 0;
+}
+
 static int begin_setup(struct crew *crew,
                        struct member *member,
                        const struct agent_desired_worker *desired,
@@ -419,6 +557,9 @@ static int begin_setup(struct crew *crew,
     int fds[2];
     int result;
 
+    if (take_user(crew, &member->user, err) != 0) {
+        return -1;
+    }
     if (pipe2(fds, O_CLOEXEC) != 0) {
         return error_set_errno(err, ERROR_RESOURCE_EXHAUSTED, "cannot make a pipe");
     }
@@ -426,17 +567,21 @@ static int begin_setup(struct crew *crew,
     (void)fcntl(fds[0], F_SETPIPE_SZ, PIPE_SIZE);
     member->log_fd = fds[0];
     devices = take_gpus(crew, member, desired->share.gpus);
-    result = setup_start(&(struct setup_options){.session = crew->options.session,
-                                                 .state_dir = crew->options.state_dir,
-                                                 .python = crew->options.python,
-                                                 .worker_id = member->worker_id,
-                                                 .job_id = member->job_id,
-                                                 .devices = devices,
-                                                 .output_fd = fds[1],
-                                                 .notify = crew->options.notify,
-                                                 .arg = crew->options.arg},
-                         &member->setup,
-                         err);
+    result = setup_start(
+        &(struct setup_options){.session = crew->options.session,
+                                .envs = crew->envs,
+                                .state_dir = crew->options.state_dir,
+                                .user = member->user,
+                                .root_dependencies = crew->options.root_dependencies,
+                                .python = crew->options.python,
+                                .worker_id = member->worker_id,
+                                .job_id = member->job_id,
+                                .devices = devices,
+                                .output_fd = fds[1],
+                                .notify = crew->options.notify,
+                                .arg = crew->options.arg},
+        &member->setup,
+        err);
     free(devices);
     return result;
 }
@@ -460,6 +605,7 @@ static void crew_start(void *arg, const struct agent_desired_worker *desired)
 
     member->worker_id = desired->worker_id;
     member->job_id = desired->job_id;
+    member->memory_max = desired->share.memory_bytes;
     member->phase = SETTING_UP;
     member->dest = memory_strdup("");
     member->log_fd = -1;
@@ -503,6 +649,9 @@ static void crew_drain(void *arg, uint64_t worker_id, enum agent_leave why)
     struct member *member = find_member(arg, worker_id);
 
     if (member != NULL && member->phase == SERVING && member->process.page != NULL) {
+        member->leaving = true;
+        member->told_ms = clock_monotonic_ms();
+        member->why_leave = why;
         member->process.page[0] = 1; // overtakes the batches on their way
         runner_write_leave(&member->out, (uint8_t)why);
     }
@@ -520,7 +669,7 @@ static void crew_stop(void *arg, uint64_t worker_id)
     if (member->phase == SETTING_UP) {
         begin_end(crew, member, clock_monotonic_ms());
     } else {
-        process_kill(&member->process, SIGKILL);
+        process_kill(&member->process);
     }
 }
 
@@ -561,7 +710,8 @@ static void start_process(struct crew *crew, struct member *member, int64_t now_
                                       .envp = made->env,
                                       .folder = made->folder,
                                       .output_fd = made->output_fd,
-                                      .with_channel = true};
+                                      .with_channel = true,
+                                      .user = member->user};
     struct runner_start start = {.predictor_path = made->job.predictor_path,
                                  .python_path = made->job.python_path,
                                  .log_level = made->job.log_level,
@@ -578,20 +728,36 @@ static void start_process(struct crew *crew, struct member *member, int64_t now_
         return;
     }
     runner_write_start(&member->out, &start);
+    member->env = setup_take_env(member->setup);
     setup_destroy(member->setup);
     member->setup = NULL;
     member->phase = STARTING;
     watch_fd(crew, &member->end_watch, member->process.pidfd, EPOLLIN);
 }
 
+/* What is left to be removed. */
+struct remains {
+    const char *state_dir;
+    uint64_t worker_id;
+    struct sandbox_user user;
+};
+
 static void sweep(void *arg)
 {
-    char *folder = arg;
-    char *slash = strrchr(folder, ' ');
+    struct remains *remains = arg;
 
-    *slash = '\0';
-    setup_remove_folder(folder, strtoull(slash + 1, NULL, 16));
-    free(folder);
+    setup_remove_folder(remains->state_dir, remains->worker_id, &remains->user);
+    free(remains);
+}
+
+static void sweep_after(struct crew *crew, const struct member *member)
+{
+    struct remains *remains = memory_zalloc(sizeof(*remains));
+
+    *remains = (struct remains){.state_dir = crew->options.state_dir,
+                                .worker_id = member->worker_id,
+                                .user = member->user};
+    pool_run(crew->sweeper, sweep, remains);
 }
 
 static void report_end(struct crew *crew, struct member *member, int64_t now_ms)
@@ -600,11 +766,8 @@ static void report_end(struct crew *crew, struct member *member, int64_t now_ms)
 
     member->phase = OVER;
     crew->gpus_used &= ~member->gpus;
-    pool_run(crew->sweeper,
-             sweep,
-             memory_format("%s %016llx",
-                           crew->options.state_dir,
-                           (unsigned long long)member->worker_id));
+    python_envs_give_back(crew->envs, &member->env);
+    sweep_after(crew, member);
     agent_worker_ended(crew->agent,
                        member->worker_id,
                        failure,
@@ -640,7 +803,9 @@ static void set_watches(struct crew *crew,
                         int64_t now_ms,
                         int64_t *out_wake_ms)
 {
-    bool room = output_bytes(crew->options.output) < CREW_STORING_MAX;
+    bool room =
+        admit(crew, member) && (member->admitted != 0 ||
+                                output_bytes(crew->options.output) < CREW_STORING_MAX);
     uint32_t channel = (room ? EPOLLIN : 0u) | (member->out.size > 0 ? EPOLLOUT : 0u);
 
     if (!member->hung_up) {
@@ -653,6 +818,59 @@ static void set_watches(struct crew *crew,
     }
 }
 
+/* It was told to leave and what it runs at exit does not end: so it has left. */
+static void make_leave(struct member *member)
+{
+    log_line(member, "WARNING", "the worker did not end by itself in time: killed");
+    if (member->why_leave == AGENT_LEAVE_CLOSING) {
+        log_line(member, "INFO", "no batches left in queue, job has been completed");
+    }
+    member->left = true;
+}
+
+/* What it has not begun need not wait for the end of what it has. Looked at once the
+ * order has surely reached the page; see runner/channel.py. */
+static void return_unbegun(struct crew *crew,
+                           struct member *member,
+                           int64_t now_ms,
+                           int64_t *out_wake_ms)
+{
+    if (!member->leaving || member->phase != SERVING) {
+        return;
+    }
+    if (now_ms < member->told_ms + CREW_ORDER_MS) {
+        *out_wake_ms = member->told_ms + CREW_ORDER_MS < *out_wake_ms
+                           ? member->told_ms + CREW_ORDER_MS
+                           : *out_wake_ms;
+        return;
+    }
+    agent_batches_unbegun(crew->agent,
+                          member->worker_id,
+                          (size_t)(member->process.page[1] - member->results),
+                          now_ms);
+}
+
+/* Patience begins when nothing of the job's is left to do. */
+static void end_patience(struct member *member, int64_t now_ms, int64_t *out_wake_ms)
+{
+    if (member->kill_ms == 0 && member->leaving && member->phase == SERVING &&
+        member->process.page[1] == member->results) {
+        member->kill_ms = now_ms + CREW_LEAVE_MS;
+    }
+    if (member->kill_ms == 0 || member->process.pid == 0) {
+        return;
+    }
+    if (now_ms < member->kill_ms) {
+        *out_wake_ms = member->kill_ms < *out_wake_ms ? member->kill_ms : *out_wake_ms;
+        return;
+    }
+    if (member->leaving && !member->left && !member->hung_up) {
+        make_leave(member);
+    }
+    process_kill(&member->process);
+    member->kill_ms = now_ms + CREW_LEAVE_MS; // it is reaped long before
+}
+
 static void turn_member(struct crew *crew,
                         struct member *member,
                         int64_t now_ms,
@@ -661,18 +879,64 @@ static void turn_member(struct crew *crew,
     if (member->phase == SETTING_UP && setup_done(member->setup)) {
         start_process(crew, member, now_ms);
     }
-    if (member->kill_ms != 0 && now_ms >= member->kill_ms) {
-        process_kill(&member->process, SIGKILL);
-        member->kill_ms = 0;
-    } else if (member->kill_ms != 0 && member->kill_ms < *out_wake_ms) {
-        *out_wake_ms = member->kill_ms;
-    }
+    return_unbegun(crew, member, now_ms, out_wake_ms);
+    end_patience(member, now_ms, out_wake_ms);
     if (member->phase == ENDING && shipper_done(&member->log)) {
         report_end(crew, member, now_ms);
     }
     if (member->phase < ENDING) {
         send_frames(member);
         set_watches(crew, member, now_ms, out_wake_ms);
+    }
+}
+
+/* --- memory -------------------------------------------------------------------------
+ */
+
+/* Kills who is over its limit. */
+static void judge(struct crew *crew, const struct memory_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = crew->members;
+
+        while (member != NULL && member->process.pid != uses[i].session) {
+            member = member->next;
+        }
+        if (member != NULL && uses[i].bytes > uses[i].max_bytes) {
+            member->memory_over = uses[i].bytes;
+            process_kill(&member->process);
+        }
+    }
+}
+
+static void look_at_memory(struct crew *crew, int64_t now_ms, int64_t *out_wake_ms)
+{
+    struct memory_use uses[AGENT_WORKERS_MAX];
+    size_t count = 0;
+    bool any = false;
+
+    for (const struct member *m = crew->members; m != NULL; m = m->next) {
+        bool lives = m->process.pid > 0 && m->phase < ENDING;
+
+        any = any || lives;
+        if (lives && m->memory_max != 0 && m->memory_over == 0 &&
+            count < AGENT_WORKERS_MAX) {
+            uses[count++] = (struct memory_use){.session = m->process.pid,
+                                                .uid = m->user.sole ? m->user.uid : 0,
+                                                .max_bytes = m->memory_max};
+        }
+    }
+    if (any && now_ms >= crew->memory_ms) {
+        crew->memory_kills[1] = crew->memory_kills[0];
+        crew->memory_kills[0] = memory_kills();
+        if (count > 0) {
+            memory_measure(uses, count);
+            judge(crew, uses, count);
+        }
+        crew->memory_ms = now_ms + CREW_MEMORY_MS;
+    }
+    if (any && crew->memory_ms < *out_wake_ms) {
+        *out_wake_ms = crew->memory_ms;
     }
 }
 
@@ -727,6 +991,7 @@ void crew_turn(struct crew *crew, int64_t now_ms, int64_t *out_wake_ms)
         next = m->next;
         turn_member(crew, m, now_ms, out_wake_ms);
     }
+    look_at_memory(crew, now_ms, out_wake_ms);
     free_dead(crew);
 }
 
@@ -745,6 +1010,10 @@ void crew_event(struct crew *crew, void *data, uint32_t events, int64_t now_ms)
         // Nobody can write any more, so nothing can come.
         close_log(crew, member);
         return;
+    }
+    if (watch == &member->channel_watch && (events & (EPOLLHUP | EPOLLERR)) != 0 &&
+        !admit(crew, member)) {
+        member->hung_up = true; // it cannot send what its large frame lacks
     }
     watch->handle(crew, member, now_ms);
 }
@@ -840,9 +1109,15 @@ int crew_create(const struct crew_options *options,
                 struct error *err)
 {
     struct crew *crew = memory_zalloc(sizeof(*crew));
+    char *envs = fs_join(options->state_dir, "envs");
 
     crew->options = *options;
+    crew->memory_kills[0] = memory_kills();
+    crew->memory_kills[1] = crew->memory_kills[0];
+    crew->envs = python_envs_create(envs, options->env_size_max);
+    free(envs);
     if (pool_create(1, &crew->sweeper, err) != 0) {
+        python_envs_destroy(crew->envs);
         free(crew);
         return -1;
     }

@@ -20,12 +20,18 @@
 
 #include "agent/agent.h"
 #include "agent/output.h"
+#include "agent/sandbox.h"
 #include "agent/session.h"
 
-#define CREW_LEAVE_MS    5000        /* from "I leave" to the end of the process */
-#define CREW_IN_MAX      (1u << 20)  /* read from one worker in a turn */
-#define CREW_STORING_MAX (64u << 20) /* bytes on their way to the store */
-#define CREW_GPUS_MAX    64
+#define CREW_LEAVE_MS    5000         /* from "I leave" to the end of the process */
+#define CREW_IN_MAX      OUTPUT_LARGE /* read from one worker in a turn */
+#define CREW_STORING_MAX (64u << 20)  /* bytes on their way to the store, */
+/* and of large results, half received ones included: one alone may be larger. They are
+ * received in the order in which they came, while their workers wait. */
+#define CREW_LARGE_MAX (128u << 20)
+#define CREW_ORDER_MS  2 /* for an order in the shared page to be seen */
+#define CREW_GPUS_MAX  64
+#define CREW_MEMORY_MS 500 /* between looks at what workers use */
 
 struct crew;
 
@@ -34,6 +40,9 @@ struct crew_options {
     struct output *output;
     const char *state_dir; /* absolute */
     const char *python;
+    struct sandbox *sandbox;
+    bool root_dependencies; /* dependencies.sh runs as the agent */
+    uint64_t env_size_max;  /* bytes of virtual environments */
     uint32_t gpus;
     int epoll_fd;              /* events whose data.ptr is not NULL are the crew's */
     void (*notify)(void *arg); /* wakes the owner's loop, from any thread */

@@ -6,12 +6,14 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/crew.h"
 #include "agent/daemon.h"
 #include "agent/home.h"
+#include "agent/process.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/id.h"
@@ -30,6 +32,7 @@ enum stage { SERVING, DRAINING, STOPPING, LEFT };
 
 struct daemon {
     const struct daemon_options *options;
+    struct sandbox sandbox;
     struct home home;
     struct session *session;
     struct object_store *store;
@@ -348,6 +351,9 @@ static int build(struct daemon *daemon, struct error *err)
                                       .notify = wake,
                                       .arg = daemon};
     struct crew_options crew = {.python = options->python,
+                                .sandbox = &daemon->sandbox,
+                                .root_dependencies = options->root_dependencies,
+                                .env_size_max = (uint64_t)options->env_size_max,
                                 .gpus = options->capacity.gpus,
                                 .epoll_fd = daemon->epoll_fd,
                                 .notify = wake,
@@ -370,16 +376,51 @@ static int build(struct daemon *daemon, struct error *err)
     return 0;
 }
 
+static void say_who(const struct sandbox *sandbox)
+{
+    if (!sandbox->active && geteuid() == 0) {
+        log_warning("user code runs as root (--user none)");
+    } else if (!sandbox->active) {
+        log_info("user code runs as user %u, as the agent does", geteuid());
+    } else if (sandbox->named) {
+        log_info("user code runs as user %u", sandbox->first);
+    } else {
+        log_info("user code runs as users %u to %u, one per worker",
+                 sandbox->first,
+                 sandbox->last);
+    }
+}
+
+/* An interpreter in a closed folder would fail every job: better to fail at the start.
+ */
+static int check_python(const struct daemon *daemon, struct error *err)
+{
+    char *python = process_find(daemon->options->python, environ);
+    int result =
+        python == NULL ? 0 : sandbox_check_readable(&daemon->sandbox, python, err);
+
+    free(python);
+    return result;
+}
+
 int daemon_run(const struct daemon_options *options, struct error *err)
 {
     // Not freed: other threads may look at it until the process has ended.
     struct daemon *daemon = memory_zalloc(sizeof(*daemon));
 
     daemon->options = options;
-    if (home_open(options->state_dir, &daemon->home, err) != 0 ||
-        open_descriptors(daemon, err) != 0 || build(daemon, err) != 0) {
+    if (sandbox_parse(options->user, &daemon->sandbox, err) != 0) {
         return -1;
     }
+    if (daemon->sandbox.active) {
+        (void)umask(022); // else what workers must read may be closed to them
+    }
+    if (home_open(options->state_dir, &daemon->sandbox, &daemon->home, err) != 0 ||
+        check_python(daemon, err) != 0 || open_descriptors(daemon, err) != 0 ||
+        build(daemon, err) != 0) {
+        return -1;
+    }
+    say_who(&daemon->sandbox);
     run_loop(daemon);
     session_cancel(daemon->session);
     log_info("left");

@@ -12,14 +12,18 @@
 #include "agent/agent.h"
 #include "common/error.h"
 
-#define DAEMON_GRACE_MS 10000 /* after SIGTERM, for what is in predict */
-#define DAEMON_FLUSH_MS 3000  /* after that, for results and logs */
+#define DAEMON_ENV_SIZE ((int64_t)20 << 30) /* of virtual environments */
+#define DAEMON_GRACE_MS 10000               /* after SIGTERM, for what is in predict */
+#define DAEMON_FLUSH_MS 3000                /* after that, for results and logs */
 
 struct daemon_options {
     const char *master_url;
     const char *state_dir;
     const char *name;
     const char *python;
+    const char *user;       /* as whom user code runs: sandbox_parse */
+    bool root_dependencies; /* dependencies.sh runs as the agent */
+    int64_t env_size_max;   /* bytes of virtual environments */
     struct agent_capacity capacity;
     bool allow_file;
     int ready_fd; /* -1: none; gets a line when the master knows the agent */

@@ -162,6 +162,35 @@ void hand_give_back(struct hand *hand,
     }
 }
 
+/* Swaps two neighbouring stretches of a and b batches. */
+static void swap_stretches(struct hand_batch *from, size_t a, size_t b)
+{
+    struct hand_batch *copy = memory_zalloc((a + 1) * sizeof(*copy));
+
+    memcpy(copy, from, a * sizeof(*from));
+    memmove(from, from + a, b * sizeof(*from));
+    memcpy(from + b, copy, a * sizeof(*from));
+    free(copy);
+}
+
+void hand_return_rest(struct hand *hand, size_t kept, int64_t now_ms)
+{
+    struct hand_batch *first = hand_first_held(hand);
+
+    if (hand->held <= kept) {
+        return;
+    }
+    swap_stretches(first, kept, hand->held - kept); // those HELD come last
+    while (hand->held > kept) {
+        struct hand_batch *batch = hand_first_held(hand);
+
+        batch->outcome = HAND_RETURNED;
+        hand->held--;
+        hand->held_bytes -= batch->size;
+        mark_done(hand, batch, now_ms);
+    }
+}
+
 void hand_drop_held(struct hand *hand)
 {
     hand->count -= hand->held;

@@ -98,6 +98,9 @@ void hand_give_back(struct hand *hand,
                     const char *error,
                     int64_t now_ms);
 
+/* The worker begins no more: of what is HELD all but the first `kept` go back. */
+void hand_return_rest(struct hand *hand, size_t kept, int64_t now_ms);
+
 /* Forgets what is HELD. */
 void hand_drop_held(struct hand *hand);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* home.c - what an agent keeps in its state folder */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/custody.h"
 #include "agent/home.h"
 #include "common/embed.h"
 #include "common/fs.h"
@@ -109,30 +112,78 @@ static int take_lock(const char *folder, int *out_fd, struct error *err)
     return result;
 }
 
-static int fill(struct home *home, struct error *err)
+/* Kills what an agent's workers have left: their folders are of their groups. */
+static void end_workers(const struct sandbox *sandbox, const char *workers)
 {
-    char *workers = fs_join(home->folder, "workers");
-    int result = fs_remove_tree(workers, err);
+    DIR *folder = opendir(workers);
+    struct dirent *entry;
+    struct sandbox_user user;
+    struct stat info;
 
-    free(workers);
-    if (result != 0 || home_write_runner(home->folder, err) != 0) {
-        return -1;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            sandbox_find(sandbox, info.st_gid, &user)) {
+            sandbox_kill(&user);
+            custody_sweep(&user);
+        }
     }
-    return load_id(home->folder, home->agent_id, err);
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
 }
 
-int home_open(const char *folder, struct home *out, struct error *err)
+static int
+check_reachable(const char *folder, const struct sandbox *sandbox, struct error *err)
+{
+    char *main = fs_join(folder, "runner/cortex_runner/main.py");
+    int result = sandbox_check_readable(sandbox, main, err);
+
+    free(main);
+    return result;
+}
+
+static int fill(struct home *home, const struct sandbox *sandbox, struct error *err)
+{
+    char *workers = fs_join(home->folder, "workers");
+    char *envs = fs_join(home->folder, "envs");
+    mode_t mode = sandbox->active ? 0711 : 0700;
+    int result = -1;
+
+    end_workers(sandbox, workers);
+    if (fs_remove_tree(workers, err) == 0 && fs_make_folder(workers, mode, err) == 0 &&
+        fs_make_folder(envs, mode, err) == 0 &&
+        home_write_runner(home->folder, err) == 0) {
+        result = 0;
+    }
+    if (result == 0 && sandbox->active &&
+        (chmod(home->folder, mode) != 0 || chmod(envs, mode) != 0)) {
+        result = error_set_errno(
+            err, ERROR_INTERNAL, "cannot let workers pass through %s", home->folder);
+    }
+    if (result == 0) {
+        result = check_reachable(home->folder, sandbox, err);
+    }
+    free(envs);
+    free(workers);
+    return result == 0 ? load_id(home->folder, home->agent_id, err) : -1;
+}
+
+int home_open(const char *folder,
+              const struct sandbox *sandbox,
+              struct home *out,
+              struct error *err)
 {
     struct home home = {.lock_fd = -1};
 
-    if (fs_make_folder(folder, 0700, err) != 0) {
+    if (fs_make_folder(folder, sandbox->active ? 0711 : 0700, err) != 0) {
         return -1;
     }
     home.folder = realpath(folder, NULL);
     if (home.folder == NULL) {
         return error_set_errno(err, ERROR_INTERNAL, "cannot resolve %s", folder);
     }
-    if (take_lock(home.folder, &home.lock_fd, err) != 0 || fill(&home, err) != 0) {
+    if (take_lock(home.folder, &home.lock_fd, err) != 0 ||
+        fill(&home, sandbox, err) != 0) {
         home_close(&home);
         return -1;
     }

@@ -10,6 +10,7 @@
 #ifndef CORTEX_AGENT_HOME_H
 #define CORTEX_AGENT_HOME_H
 
+#include "agent/sandbox.h"
 #include "agent/session.h"
 #include "common/error.h"
 
@@ -19,8 +20,13 @@ struct home {
     unsigned char agent_id[SESSION_AGENT_ID_SIZE];
 };
 
-/* Blocks on the disk. FAILED_PRECONDITION if an agent runs there already. */
-int home_open(const char *folder, struct home *out, struct error *err);
+/* Blocks on the disk. Others may pass through the folder if workers are others, and
+ * what still runs of workers of an agent that was here is killed. FAILED_PRECONDITION
+ * if an agent runs there already, or user code cannot get there. */
+int home_open(const char *folder,
+              const struct sandbox *sandbox,
+              struct home *out,
+              struct error *err);
 void home_close(struct home *home);
 
 /* Writes the runner package to "<folder>/runner/cortex_runner". */

@@ -54,7 +54,8 @@ int main(int argc, char **argv)
     struct daemon_options options = {.master_url = "tcp://127.0.0.1:8790",
                                      .state_dir = "agent",
                                      .name = host,
-                                     .python = "python3"};
+                                     .python = "python3",
+                                     .env_size_max = DAEMON_ENV_SIZE};
     const char *cpu = NULL;
     const char *level_text = "info";
     int64_t memory_bytes = 0;
@@ -118,6 +119,33 @@ int main(int argc, char **argv)
          "interpreter of the workers, default python3",
          0,
          0},
+        {"user",
+         'u',
+         OPTION_TEXT,
+         &options.user,
+         "USER",
+         "whom user code runs as: FIRST-LAST (a user per worker), a name, or none (as "
+         "the agent); default 2000000000-2000065535 if the agent is root",
+         0,
+         0},
+        {"root-dependencies",
+         0,
+         OPTION_FLAG,
+         &options.root_dependencies,
+         NULL,
+         "run dependencies.sh as the agent, so that it may install packages if the "
+         "agent "
+         "is root",
+         0,
+         0},
+        {"env-size",
+         0,
+         OPTION_SIZE,
+         &options.env_size_max,
+         "SIZE",
+         "keep virtual environments within it, default 20G",
+         1,
+         INT64_MAX},
         {"allow-file",
          0,
          OPTION_FLAG,

@@ -12,7 +12,7 @@ struct upload {
     struct output *output;
     struct output_end end;
     char *url;
-    void *data;
+    void *memory;
     size_t size;
     struct upload *next;
 };
@@ -22,6 +22,7 @@ struct output {
     void (*notify)(void *arg);
     void *arg;
     size_t bytes;
+    size_t large_bytes;
     pthread_mutex_t mutex; /* guards the list of those that are over */
     struct upload *first;
     struct upload **last;
@@ -56,38 +57,44 @@ static void upload_done(void *arg, const struct error *err)
     output->notify(output->arg);
 }
 
-void output_start(struct output *output,
-                  const char *dest,
-                  uint64_t worker_id,
-                  uint64_t job_id,
-                  uint64_t index,
-                  uint64_t attempt,
-                  const void *data,
-                  size_t size)
+static size_t *counter_of(struct output *output, size_t size)
+{
+    return size > OUTPUT_LARGE ? &output->large_bytes : &output->bytes;
+}
+
+static void *copy(const void *data, size_t size)
+{
+    void *memory = memory_zalloc(size + 1);
+
+    memcpy(memory, data, size);
+    return memory;
+}
+
+void output_start(struct output *output, const struct output_result *result)
 {
     struct upload *upload = memory_zalloc(sizeof(*upload));
-    size_t dest_size = strlen(dest);
+    size_t dest_size = strlen(result->dest);
+    bool slash = dest_size > 0 && result->dest[dest_size - 1] == '/';
     char job[ID_JOB_TEXT_SIZE];
     char batch[ID_UUID_TEXT_SIZE];
 
-    id_job_format(job_id, job);
-    id_batch_format(job_id, index, batch);
+    id_job_format(result->job_id, job);
+    id_batch_format(result->job_id, result->index, batch);
     upload->output = output;
-    upload->end = (struct output_end){
-        .worker_id = worker_id, .job_id = job_id, .index = index, .attempt = attempt};
-    upload->url = memory_format("%s%s%s/%s.json",
-                                dest,
-                                dest_size > 0 && dest[dest_size - 1] == '/' ? "" : "/",
-                                job,
-                                batch);
-    upload->data = memory_zalloc(size + 1);
-    memcpy(upload->data, data, size);
-    upload->size = size;
-    output->bytes += size;
+    upload->end = (struct output_end){.worker_id = result->worker_id,
+                                      .job_id = result->job_id,
+                                      .index = result->index,
+                                      .attempt = result->attempt};
+    upload->url =
+        memory_format("%s%s%s/%s.json", result->dest, slash ? "" : "/", job, batch);
+    upload->memory =
+        result->memory != NULL ? result->memory : copy(result->data, result->size);
+    upload->size = result->size;
+    *counter_of(output, result->size) += result->size;
     object_put_start(output->store,
                      upload->url,
-                     upload->data,
-                     size,
+                     result->memory != NULL ? result->data : upload->memory,
+                     result->size,
                      "application/json",
                      upload_done,
                      upload);
@@ -110,8 +117,8 @@ bool output_next(struct output *output, struct output_end *out)
         return false;
     }
     *out = upload->end;
-    output->bytes -= upload->size;
-    free(upload->data);
+    *counter_of(output, upload->size) -= upload->size;
+    free(upload->memory);
     free(upload->url);
     free(upload);
     return true;
@@ -120,4 +127,9 @@ bool output_next(struct output *output, struct output_end *out)
 size_t output_bytes(const struct output *output)
 {
     return output->bytes;
+}
+
+size_t output_large_bytes(const struct output *output)
+{
+    return output->large_bytes;
 }

@@ -19,15 +19,20 @@ struct output;
 struct output *
 output_create(struct object_store *store, void (*notify)(void *arg), void *arg);
 
-/* Starts to store the JSON as "<dest>/<job id>/<batch id>.json". data is copied. */
-void output_start(struct output *output,
-                  const char *dest,
-                  uint64_t worker_id,
-                  uint64_t job_id,
-                  uint64_t index,
-                  uint64_t attempt,
-                  const void *data,
-                  size_t size);
+#define OUTPUT_LARGE (1u << 20) /* bytes; larger results are counted apart */
+
+struct output_result {
+    const char *dest; /* copied */
+    uint64_t worker_id;
+    uint64_t job_id;
+    uint64_t index;
+    uint64_t attempt;
+    const void *data;
+    size_t size;
+    void *memory; /* what data lies in, which is freed then; NULL: data is copied */
+};
+/* Starts to store the JSON as "<dest>/<job id>/<batch id>.json". */
+void output_start(struct output *output, const struct output_result *result);
 
 struct output_end {
     uint64_t worker_id;
@@ -39,7 +44,9 @@ struct output_end {
 /* The next upload that is over; false if there is none. */
 bool output_next(struct output *output, struct output_end *out);
 
-/* Bytes of results that are on their way. */
+/* Bytes of results that are on their way: of those that are not large, and of those
+ * that are. */
 size_t output_bytes(const struct output *output);
+size_t output_large_bytes(const struct output *output);
 
 #endif

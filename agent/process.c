@@ -64,23 +64,35 @@ static void child_oom_score(void)
     }
 }
 
+/* The order matters: a change of user clears the signal. */
+static int become_user(const struct child *child)
+{
+    const struct sandbox_user *user = &child->options->user;
+
+    if (sandbox_enter(user) != 0) {
+        return -1;
+    }
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != child->parent) {
+        _exit(127);
+    }
+    if (child->options->with_channel || user->uid != 0) {
+        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // other installers may sudo
+    }
+    return 0;
+}
+
 static void child_run(const struct child *child)
 {
     sigset_t none;
     int saved;
 
-    (void)setpgid(0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != child->parent) {
-        _exit(127);
-    }
+    (void)setsid(); // no terminal of the agent's, either
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     child_oom_score();
-    if (child->options->with_channel) {
-        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // predictors; installers may sudo
-    }
-    if (child_descriptors(child) == 0 && chdir(child->options->folder) == 0) {
+    if (child_descriptors(child) == 0 && become_user(child) == 0 &&
+        chdir(child->options->folder) == 0) {
         (void)execve(child->path,
                      (char *const *)(uintptr_t)child->options->argv,
                      child->options->envp);
@@ -172,7 +184,6 @@ static int fork_child(struct process *process, struct child *child, struct error
         (void)close(report[0]);
         return error_set_errno(err, ERROR_RESOURCE_EXHAUSTED, "cannot fork");
     }
-    (void)setpgid(process->pid, process->pid); // whoever is first
     do {
         got = read(report[0], &failed, sizeof(failed));
     } while (got < 0 && errno == EINTR);
@@ -197,7 +208,7 @@ int process_start(const struct process_options *options,
                   struct process *out,
                   struct error *err)
 {
-    struct process process = {.pidfd = -1, .channel_fd = -1};
+    struct process process = {.pidfd = -1, .channel_fd = -1, .user = options->user};
     struct child child = {
         .options = options, .null_fd = -1, .channel_fd = -1, .page_fd = -1};
     char *path = process_find(options->argv[0], options->envp);
@@ -233,10 +244,11 @@ out:
     return result;
 }
 
-void process_kill(const struct process *process, int signal)
+void process_kill(const struct process *process)
 {
     if (process->pid > 0 && process->pidfd >= 0) {
-        (void)kill(-process->pid, signal);
+        (void)kill(-process->pid, SIGKILL);
+        sandbox_kill(&process->user);
     }
 }
 
@@ -251,7 +263,7 @@ bool process_reap(struct process *process, int *out_status)
         info.si_pid == 0) {
         return false;
     }
-    (void)kill(-process->pid, SIGKILL);
+    process_kill(process);
     if (waitpid(process->pid, &status, 0) != process->pid) {
         status = 0;
     }

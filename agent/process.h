@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process.h - how a child process is started, watched and killed
  *
- * A child has a process group of its own, /dev/null as standard input, one pipe as
- * standard output and error, and no other descriptor of the agent's. A runner has
- * besides a socket to the agent as descriptor 3 and a shared page as descriptor 4. It
- * dies with the thread that started it (PR_SET_PDEATHSIG is bound to that thread), so
- * it is started by one that outlives it. A runner can gain no privileges by exec.
- * Memory pressure falls on it before the agent. See also: prctl(2), pidfd_open(2),
+ * A child has a session and process group of its own, /dev/null as standard input, one
+ * pipe as standard output and error, and no other descriptor of the agent's. A runner
+ * has besides a socket to the agent as descriptor 3 and a shared page as descriptor 4.
+ * It dies with the thread that started it (PR_SET_PDEATHSIG is bound to that thread),
+ * so it is started by one that outlives it. A runner, and whoever runs as a user of the
+ * sandbox, can gain no privileges by exec. Memory pressure falls on children before the
+ * agent. When a child is killed or has ended, so are its group and all else that runs
+ * as its user, if that user is its alone. See also: prctl(2), pidfd_open(2),
  * memfd_create(2). */
 #ifndef CORTEX_AGENT_PROCESS_H
 #define CORTEX_AGENT_PROCESS_H
@@ -15,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/sandbox.h"
 #include "common/error.h"
 
 #define PROCESS_CHANNEL_TEXT "3" /* the numbers in the child, for its argv */
@@ -25,6 +28,7 @@ struct process {
     int pidfd;               /* readable when it has ended */
     int channel_fd;          /* ours of the socket, non-blocking; -1: none */
     volatile uint64_t *page; /* [0] begin no more, [1] batches begun; NULL: none */
+    struct sandbox_user user;
 };
 
 struct process_options {
@@ -33,6 +37,7 @@ struct process_options {
     const char *folder; /* its working directory */
     int output_fd;      /* standard output and error; stays the caller's */
     bool with_channel;
+    struct sandbox_user user;
 };
 
 /* The path of a program, looked up in the PATH of envp if its name has no slash. NULL
@@ -45,11 +50,12 @@ int process_start(const struct process_options *options,
                   struct process *out,
                   struct error *err);
 
-/* Signals the process group. Does nothing for one that was reaped. */
-void process_kill(const struct process *process, int signal);
+/* Kills it and all that it started, as far as that can be told. Does nothing for one
+ * that was reaped. */
+void process_kill(const struct process *process);
 
-/* If it has ended: kills what is left of its group, closes pidfd, sets *out_status as
- * waitpid does, and returns true. channel_fd and page stay until process_fini. */
+/* If it has ended: kills what is left of it, closes pidfd, sets *out_status as waitpid
+ * does, and returns true. channel_fd and page stay until process_fini. */
 bool process_reap(struct process *process, int *out_status);
 
 void process_fini(struct process *process);

@@ -113,6 +113,12 @@ read_body(const unsigned char *body, struct runner_frame *frame, struct error *e
     return 0;
 }
 
+uint64_t runner_peek(const struct buffer *in)
+{
+    return in->size < HEAD_SIZE ? 0
+                                : get_number((const unsigned char *)in->data, 4) + 4;
+}
+
 int runner_read(const struct buffer *in,
                 size_t *at,
                 struct runner_frame *out,

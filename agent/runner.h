@@ -30,7 +30,7 @@
 #include "common/error.h"
 
 #define RUNNER_BATCH_ID_SIZE 36
-#define RUNNER_RESULT_MAX    (16u << 20) /* bytes of JSON; worker.py's too */
+#define RUNNER_RESULT_MAX    (256u << 20) /* bytes of JSON; worker.py's too */
 #define RUNNER_FRAME_MAX     (RUNNER_RESULT_MAX + 1024u) /* from a runner */
 
 enum runner_type {
@@ -75,6 +75,10 @@ struct runner_frame {
     const char *text;          /* the rest, not ended by a NUL */
     size_t text_size;
 };
+
+/* Bytes of the frame that *in begins with, as it says itself; 0 if that is not there.
+ */
+uint64_t runner_peek(const struct buffer *in);
 
 /* Takes the frame at in->data + *at apart and moves *at behind it: 1, or 0 if it is not
  * all there yet, or -1 (INVALID_ARGUMENT) for what no runner of ours sends. */

@@ -9,10 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "agent/custody.h"
 #include "agent/process.h"
 #include "agent/project.h"
-#include "agent/python_env.h"
 #include "agent/setup.h"
+#include "agent/worker_env.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/id.h"
@@ -27,10 +28,11 @@ struct setup {
     struct setup_options options;
     char *devices;
     char *worker_folder;
+    char **installer_env;
     int cancel_fd;
     _Atomic(int) phase;
     struct setup_result result;
-    char *python;
+    struct python_env python;
     char *runner_main;
     const char *argv[9];
 };
@@ -52,67 +54,6 @@ static bool quiet(const struct session_setup *job)
 {
     return strcmp(job->log_level, "warning") == 0 ||
            strcmp(job->log_level, "error") == 0;
-}
-
-/* --- environment ------------------------------------------------------------------ */
-
-struct env {
-    char **rows;
-    size_t count;
-    size_t capacity;
-};
-
-/* Sets "NAME=value", replacing what has that name. */
-static void env_put(struct env *env, const char *row)
-{
-    size_t name_size = strcspn(row, "=") + 1;
-
-    for (size_t i = 0; i < env->count; i++) {
-        if (strncmp(env->rows[i], row, name_size) == 0) {
-            free(env->rows[i]);
-            env->rows[i] = memory_strdup(row);
-            return;
-        }
-    }
-    if (env->count + 1 >= env->capacity) {
-        env->capacity = env->capacity == 0 ? 64 : env->capacity * 2;
-        env->rows = memory_realloc(env->rows, env->capacity * sizeof(char *));
-    }
-    env->rows[env->count++] = memory_strdup(row);
-    env->rows[env->count] = NULL;
-}
-
-static void env_put_pair(struct env *env, const char *name, const char *value)
-{
-    char *row = memory_format("%s=%s", name, value);
-
-    env_put(env, row);
-    free(row);
-}
-
-static char **make_env(const struct setup *setup)
-{
-    const struct session_setup *job = &setup->result.job;
-    struct env env = {0};
-    char id[17];
-
-    for (char **row = environ; *row != NULL; row++) {
-        env_put(&env, *row);
-    }
-    for (char **row = job->env; *row != NULL; row++) {
-        if (strchr(*row, '=') != NULL) {
-            env_put(&env, *row);
-        }
-    }
-    env_put_pair(&env, "CORTEX_API_NAME", job->api_name);
-    id_job_format(setup->options.job_id, id);
-    env_put_pair(&env, "CORTEX_JOB_ID", id);
-    id_job_format(setup->options.worker_id, id);
-    env_put_pair(&env, "CORTEX_WORKER_ID", id);
-    if (setup->devices != NULL) {
-        env_put_pair(&env, "CUDA_VISIBLE_DEVICES", setup->devices);
-    }
-    return env.rows;
 }
 
 /* --- the steps -------------------------------------------------------------------- */
@@ -163,20 +104,66 @@ static int get_piece(void *arg,
     return 0;
 }
 
+/* The worker's folder with what is below it but the project; see custody.h. */
+static int make_folders(const struct setup *setup, struct error *err)
+{
+    const struct sandbox_user *user = &setup->options.user;
+    char *tmp = fs_join(setup->worker_folder, "tmp");
+    char *home = fs_join(setup->worker_folder, "home");
+    int result = fs_remove_tree(setup->worker_folder, err);
+
+    if (result == 0) {
+        result = custody_make_passage(user, setup->worker_folder, err);
+    }
+    if (result == 0) {
+        result = custody_make_folder(user, tmp, err);
+    }
+    if (result == 0 && user->uid != 0) {
+        result = custody_make_folder(user, home, err);
+    }
+    free(home);
+    free(tmp);
+    return result;
+}
+
+static void make_envs(struct setup *setup)
+{
+    const struct session_setup *job = &setup->result.job;
+    char *tmp = fs_join(setup->worker_folder, "tmp");
+    char *home = fs_join(setup->worker_folder, "home");
+    struct worker_env_options options = {
+        .agent = environ,
+        .job = job->env,
+        .api_name = job->api_name,
+        .job_id = setup->options.job_id,
+        .worker_id = setup->options.worker_id,
+        .tmp = tmp,
+        .home = setup->options.user.uid != 0 ? home : NULL,
+        .devices = setup->devices,
+    };
+
+    setup->result.env = worker_env_create(&options);
+    options.installing = true;
+    setup->installer_env = worker_env_create(&options);
+    free(home);
+    free(tmp);
+}
+
 static int get_project(struct setup *setup, struct error *err)
 {
     char *cache = fs_join(setup->options.state_dir, "projects");
     char *archive = NULL;
-    int result = -1;
+    int result;
 
     if (!quiet(&setup->result.job)) {
         setup_log(setup->options.output_fd, "INFO", "downloading the project code");
     }
-    if (project_fetch(
-            cache, setup->result.job.project_id, get_piece, setup, &archive, err) ==
-            0 &&
-        fs_remove_tree(setup->worker_folder, err) == 0 &&
-        fs_make_folder(setup->worker_folder, 0700, err) == 0) {
+    result = project_fetch(
+        cache, setup->result.job.project_id, get_piece, setup, &archive, err);
+    if (result == 0) {
+        result = make_folders(setup, err);
+    }
+    if (result == 0) {
         result = project_unpack(archive, setup->result.folder, err);
     }
     free(archive);
@@ -187,75 +174,122 @@ static int get_project(struct setup *setup, struct error *err)
 /* Installations of different workers take turns: they change the same machine. */
 static pthread_mutex_t install_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static int run_dependencies(const struct command *command, struct error *err)
+static int run_dependencies(const struct setup *setup,
+                            const struct command *command,
+                            struct error *err)
 {
     const char *argv[] = {"bash", "-e", "dependencies.sh", NULL};
-    char *path = fs_join(command->folder, "dependencies.sh");
+    struct command as_agent = *command;
+    int result;
+
+    if (setup->options.root_dependencies) {
+        as_agent.user = (struct sandbox_user){0};
+    }
+    pthread_mutex_lock(&install_mutex);
+    result = command_run(&as_agent, "dependencies.sh", argv, err);
+    pthread_mutex_unlock(&install_mutex);
+    return result;
+}
+
+static int
+make_python(struct setup *setup, const struct command *command, struct error *err)
+{
+    char *python = process_find(setup->options.python, setup->result.env);
+    int result;
+
+    if (python == NULL) {
+        result = error_set(err,
+                           ERROR_FAILED_PRECONDITION,
+                           "%s: no such interpreter",
+                           setup->options.python);
+    } else {
+        result = python_envs_take(setup->options.envs,
+                                  command,
+                                  python,
+                                  setup->result.job.project_id,
+                                  &setup->python,
+                                  err);
+    }
+    free(python);
+    return result;
+}
+
+/* A file without a name, for output that is shown on failure only; -1 if there can be
+ * none. Not in a folder of the worker's, where it could plant a link. */
+static int open_hidden(const struct setup *setup)
+{
+    char *path = memory_format("%s.log", setup->worker_folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    (void)unlink(path);
+    free(path);
+    return fd;
+}
+
+static bool has_file(const struct setup *setup, const char *name)
+{
+    char *path = fs_join(setup->result.folder, name);
+    bool found = fs_exists(path);
+
+    free(path);
+    return found;
+}
+
+static int run_installers(struct setup *setup, struct error *err)
+{
+    bool script = has_file(setup, "dependencies.sh");
+    bool handed = script || has_file(setup, "requirements.txt");
+    struct command command = {.envp = setup->installer_env,
+                              .folder = setup->result.folder,
+                              .output_fd = setup->options.output_fd,
+                              .quiet_fd = -1,
+                              .cancel_fd = setup->cancel_fd,
+                              .user = setup->options.user};
     int result = 0;
 
-    if (fs_exists(path)) {
-        pthread_mutex_lock(&install_mutex);
-        result = command_run(command, "dependencies.sh", argv, err);
-        pthread_mutex_unlock(&install_mutex);
+    if (handed) {
+        result = custody_hand_over(&command.user, setup->result.folder, err);
     }
-    free(path);
+    if (quiet(&setup->result.job)) {
+        command.quiet_fd = open_hidden(setup);
+    }
+    if (result == 0 && script) {
+        result = run_dependencies(setup, &command, err);
+    }
+    if (result == 0) {
+        result = make_python(setup, &command, err);
+    }
+    if (command.quiet_fd >= 0) {
+        (void)close(command.quiet_fd);
+    }
     return result;
 }
 
 static int install(struct setup *setup, struct error *err)
 {
-    char *envs = fs_join(setup->options.state_dir, "envs");
-    char *hidden = fs_join(setup->worker_folder, "install.log");
-    struct command command = {.envp = setup->result.env,
-                              .folder = setup->result.folder,
-                              .output_fd = setup->options.output_fd,
-                              .quiet_fd = -1,
-                              .cancel_fd = setup->cancel_fd};
-    char *python = process_find(setup->options.python, setup->result.env);
-    int result;
-
-    if (quiet(&setup->result.job)) {
-        command.quiet_fd = open(hidden, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (run_installers(setup, err) != 0) {
+        return -1;
     }
-    result = run_dependencies(&command, err);
-    if (result == 0 && python == NULL) {
-        result = error_set(err,
-                           ERROR_FAILED_PRECONDITION,
-                           "%s: no such interpreter",
-                           setup->options.python);
-    }
-    if (result == 0) {
-        result = python_env_make(
-            &command, envs, python, setup->result.job.project_id, &setup->python, err);
-    }
-    if (command.quiet_fd >= 0) {
-        (void)close(command.quiet_fd);
-    }
-    free(python);
-    free(hidden);
-    free(envs);
-    return result;
+    return custody_seal_project(&setup->options.user, setup->result.folder, err);
 }
 
 static void make_argv(struct setup *setup)
 {
-    char *env_file = fs_join(setup->result.folder, ".env");
     size_t n = 0;
 
     setup->runner_main =
         memory_format("%s/runner/cortex_runner/main.py", setup->options.state_dir);
-    if (fs_exists(env_file)) {
+    if (has_file(setup, ".env")) {
         setup->argv[n++] = "bash";
         setup->argv[n++] = "-c";
         setup->argv[n++] = WITH_ENV;
         setup->argv[n++] = "bash";
     }
-    setup->argv[n++] = setup->python;
+    setup->argv[n++] = setup->python.python;
     setup->argv[n++] = setup->runner_main;
     setup->argv[n++] = PROCESS_CHANNEL_TEXT;
     setup->argv[n++] = PROCESS_PAGE_TEXT;
     setup->result.argv = setup->argv;
-    free(env_file);
 }
 
 static int run_steps(struct setup *setup, struct error *err)
@@ -269,7 +303,7 @@ static int run_steps(struct setup *setup, struct error *err)
                          "predictor type \"%s\": expected \"python\"",
                          setup->result.job.predictor_type);
     }
-    setup->result.env = make_env(setup);
+    make_envs(setup);
     if (get_project(setup, err) != 0 || install(setup, err) != 0) {
         return -1;
     }
@@ -279,28 +313,29 @@ static int run_steps(struct setup *setup, struct error *err)
 
 /* --- lifecycle -------------------------------------------------------------------- */
 
-void setup_remove_folder(const char *state_dir, uint64_t worker_id)
+void setup_remove_folder(const char *state_dir,
+                         uint64_t worker_id,
+                         const struct sandbox_user *user)
 {
     char *folder =
         memory_format("%s/workers/%016llx", state_dir, (unsigned long long)worker_id);
 
     (void)fs_remove_tree(folder, NULL); // what stays is removed at the next start
+    custody_sweep(user);
     free(folder);
 }
 
 static void free_setup(struct setup *setup)
 {
-    for (char **row = setup->result.env; row != NULL && *row != NULL; row++) {
-        free(*row);
-    }
-    free(setup->result.env);
+    worker_env_destroy(setup->result.env);
+    worker_env_destroy(setup->installer_env);
     session_setup_fini(&setup->result.job);
     (void)close(setup->options.output_fd);
     (void)close(setup->cancel_fd);
     free(setup->result.folder);
     free(setup->worker_folder);
     free(setup->runner_main);
-    free(setup->python);
+    python_envs_give_back(setup->options.envs, &setup->python);
     free(setup->devices);
     free(setup);
 }
@@ -319,7 +354,8 @@ static void *run(void *arg)
     if (atomic_compare_exchange_strong(&setup->phase, &working, DONE)) {
         notify(notify_arg); // the setup may be gone by now
     } else {
-        setup_remove_folder(setup->options.state_dir, setup->options.worker_id);
+        setup_remove_folder(
+            setup->options.state_dir, setup->options.worker_id, &setup->options.user);
         free_setup(setup);
     }
     return NULL;
@@ -358,6 +394,14 @@ bool setup_done(const struct setup *setup)
 const struct setup_result *setup_result(const struct setup *setup)
 {
     return &setup->result;
+}
+
+struct python_env setup_take_env(struct setup *setup)
+{
+    struct python_env env = setup->python;
+
+    setup->python = (struct python_env){0};
+    return env;
 }
 
 void setup_destroy(struct setup *setup)

@@ -2,9 +2,9 @@
 /* fs.c - files that are there whole or not at all */
 #include "common/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FS_TREE_DESCRIPTORS 16
+#define FS_TREE_DEPTH  64    /* folders below it are moved up: one descriptor each */
+#define FS_TREE_ROUNDS 10000 /* over a folder until it is empty */
 
 static enum error_code code_of(int error)
 {
@@ -199,19 +200,75 @@ int fs_remove(const char *path, struct error *err)
     return 0;
 }
 
-static int
-remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+static int remove_entry(int top, int parent, const char *name, unsigned depth);
+
+/* Empties the folder, as far as it can, and closes fd. */
+static int remove_content(int top, int fd, unsigned depth)
 {
-    (void)status;
-    (void)type;
-    (void)where;
-    return remove(path);
+    DIR *folder = fdopendir(fd);
+    struct dirent *entry;
+    int result = 0;
+
+    if (folder == NULL) {
+        (void)close(fd);
+        return -1;
+    }
+    while (result == 0 && (entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            result = remove_entry(top < 0 ? fd : top, fd, entry->d_name, depth + 1);
+        }
+    }
+    (void)closedir(folder);
+    return result;
+}
+
+static int move_to_top(int top, int parent, const char *name)
+{
+    static atomic_uint counter;
+    char moved[32];
+
+    do {
+        (void)snprintf(moved, sizeof(moved), "moved-%u", atomic_fetch_add(&counter, 1));
+        if (renameat2(parent, name, top, moved, RENAME_NOREPLACE) == 0) {
+            return 0;
+        }
+    } while (errno == EEXIST);
+    return -1;
+}
+
+/* Every step is relative to an open folder and follows no link, so nobody who changes
+ * the tree meanwhile can lead it elsewhere. */
+static int remove_entry(int top, int parent, const char *name, unsigned depth)
+{
+    int fd;
+
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) {
+        return 0;
+    }
+    if (errno != EISDIR && errno != EPERM) {
+        return -1;
+    }
+    if (depth > FS_TREE_DEPTH) {
+        return move_to_top(top, parent, name); // which comes to it again
+    }
+    for (int i = 0; i < FS_TREE_ROUNDS; i++) {
+        fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || remove_content(top, fd, depth) != 0) {
+            return -1;
+        }
+        if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+            return 0;
+        }
+        if (errno != ENOTEMPTY && errno != EEXIST) {
+            return -1;
+        }
+    }
+    return -1;
 }
 
 int fs_remove_tree(const char *path, struct error *err)
 {
-    if (nftw(path, remove_one, FS_TREE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS) != 0 &&
-        errno != ENOENT) {
+    if (remove_entry(-1, AT_FDCWD, path, 0) != 0) {
         return error_set_errno(err, code_of(errno), "cannot remove %s", path);
     }
     return 0;

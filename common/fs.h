@@ -32,7 +32,8 @@ int fs_sync_folder_of(const char *path, struct error *err);
 /* Unlinks a file; a missing one is fine. */
 int fs_remove(const char *path, struct error *err);
 
-/* Removes a folder with all below it, following no link; a missing one is fine. */
+/* Removes a folder with all below it, however deep; a missing one is fine. Follows no
+ * link but those of path itself, even if somebody changes the tree meanwhile. */
 int fs_remove_tree(const char *path, struct error *err);
 
 bool fs_exists(const char *path);

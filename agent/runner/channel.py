@@ -7,8 +7,10 @@ body. agent/runner.h says what each holds. Beside it a shared page of uint64 num
     [0]  written by the agent: not 0 means "begin no further batch"
     [1]  written by the runner: how many batches it has begun
 
-so that an order to leave overtakes the batches already sent, and the agent knows of
-a dead runner whether it died in predict. Predictors close, fork and redirect
+so that an order to leave overtakes the batches already sent, and the agent knows which
+of them go back, and of a dead runner whether it died in predict. The runner counts a
+batch as begun before it looks at [0]: either it sees the order or the agent, a moment
+after it was given, sees that the batch was begun. Predictors close, fork and redirect
 descriptors: ours are moved above the process's descriptor limit, where a loop over
 all of them does not reach, and are closed in forked children.
 """
@@ -82,12 +84,14 @@ class Channel:
         except OSError:
             pass
 
-    def leaving(self):
-        return self._page[0] != 0
-
     def begin_batch(self):
+        """Whether the batch is to be run."""
+        self._page[1] = self._begun + 1
+        if self._page[0] != 0:
+            self._page[1] = self._begun
+            return False
         self._begun += 1
-        self._page[1] = self._begun
+        return True
 
     def receive(self):
         """The next frame's type and body; waits for it. EOFError if the agent is gone,
@@ -119,10 +123,18 @@ class Channel:
         self._data = b"".join(pieces)
         self._at = 0
 
-    def send(self, kind, body=b""):
+    def send(self, kind, body=b"", more=b""):
         """Sends one frame. It is with the kernel when this returns, so it reaches the
-        agent even if the process dies at once."""
-        frame = _HEAD.pack(len(body) + 1, kind) + body
-        sent = os.write(self._fd, frame)
-        while sent < len(frame):
-            sent += os.write(self._fd, memoryview(frame)[sent:])
+        agent even if the process dies at once; a large one when the agent has taken
+        nearly all of it."""
+        head = _HEAD.pack(len(body) + len(more) + 1, kind) + body
+        if len(more) <= READ_SIZE:
+            self._write(head + more)
+        else:
+            self._write(head)
+            self._write(more)  # not copied
+
+    def _write(self, data):
+        sent = os.write(self._fd, data)
+        while sent < len(data):
+            sent += os.write(self._fd, memoryview(data)[sent:])

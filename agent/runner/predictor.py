@@ -161,10 +161,10 @@ def predict_arguments(names):
 
 
 def to_json(value):
-    """What predict returned, as JSON bytes. Values with a `tolist` method (numpy arrays
+    """What predict returned, as JSON, in ASCII. Values with a `tolist` method (numpy arrays
     and scalars) are written as the list or number it gives. NaN, infinities, cycles,
     bytes and all else that JSON has no form for raise TypeError or ValueError."""
-    return json.dumps(value, allow_nan=False, default=_to_plain).encode("ascii")
+    return json.dumps(value, allow_nan=False, default=_to_plain)
 
 
 def _to_plain(value):

@@ -17,7 +17,7 @@ from . import predictor as predictors
 from .predictor import Refused
 
 ERROR_SIZE = 1000  # characters of the one line that goes into a batch's row
-RESULT_SIZE_MAX = 16 << 20  # bytes of JSON that one predict may return
+RESULT_SIZE_MAX = 256 << 20  # bytes of JSON that one predict may return
 
 START_TEXTS = 6
 BATCH_ID_SIZE = 36
@@ -127,7 +127,7 @@ class Worker:
         while True:
             kind, body = receive()
             if kind == wire.BATCH:
-                if not self._channel.leaving():
+                if self._channel.begin_batch():
                     self._batch(body)
             elif kind == wire.COMPLETE:
                 if not self._complete():
@@ -145,7 +145,6 @@ class Worker:
             raise wire.ProtocolError("a BATCH frame without a batch id came")
         batch_id = body[:BATCH_ID_SIZE].decode("ascii")
         self._journal.info("processing batch " + batch_id)
-        channel.begin_batch()
         start_us = time.time_ns() // 1000
         begun = time.monotonic_ns()
         try:
@@ -158,7 +157,7 @@ class Worker:
         if channel.forked:
             os._exit(0)  # a child of the predictor that ran into our code
         journals.flush_output()
-        channel.send(wire.RESULT, _RESULT.pack(status, start_us, duration_us) + rest)
+        channel.send(wire.RESULT, _RESULT.pack(status, start_us, duration_us), rest)
 
     def _predict(self, body, batch_id):
         takes_payload, takes_id, rest = self._takes
@@ -181,18 +180,18 @@ class Worker:
                 )
             return NOTHING, b""
         try:
-            data = predictors.to_json(value)
+            text = predictors.to_json(value)
         except Exception as e:
             raise Refused(
                 "what predict returned cannot be stored as JSON: "
                 + journals.one_line(e)
             ) from None
-        if len(data) > RESULT_SIZE_MAX:
+        if len(text) > RESULT_SIZE_MAX:
             raise Refused(
                 "what predict returned is %d bytes of JSON, expected at most %d"
-                % (len(data), RESULT_SIZE_MAX)
+                % (len(text), RESULT_SIZE_MAX)
             )
-        return VALUE, data
+        return VALUE, text.encode("ascii")
 
     def _failed(self, batch_id, exception):
         """Logs a failed attempt; returns its one line."""

@@ -95,6 +95,8 @@ static struct arguments arguments_of(const struct cluster_settings *settings,
         add_option(&arguments, "--cpu", settings->agent_cpu);
         add_option(&arguments, "--mem", settings->agent_mem);
         add_option(&arguments, "--python", settings->python);
+        // Predictors read and write the caller's files, as the caller would.
+        add_option(&arguments, "--user", "none");
         add_argument(&arguments, "--allow-file");
         break;
     }

@@ -638,6 +638,44 @@ static void a_draining_agent_gives_back_and_takes_nothing(void **state)
     agent_destroy(agent);
 }
 
+static void what_a_leaving_worker_has_not_begun_goes_back_before_its_end(void **state)
+{
+    struct agent *agent = running_agent(5);
+    struct agent_work_request work;
+    uint64_t index;
+    uint64_t attempt;
+
+    (void)state;
+    agent_batches_unbegun(agent, 1, 1, 1); // it was not told to leave
+    assert_int_equal(next_call(agent, 1), AGENT_CALL_NONE);
+    end_batch(agent, 100, 1);
+    agent_drain(agent);
+    sync_one(agent, 1, AGENT_WISH_RUN, true);
+    agent_batches_unbegun(agent, 1, 2, 2);
+    agent_batches_unbegun(agent, 1, 2, 2);
+    assert_true(agent_batch_current(agent, 1, &index, &attempt));
+    assert_int_equal(index, 1);
+    agent_work_build(agent, 2, &work);
+    assert_int_equal(work.results_count, 3);
+    assert_int_equal(work.results[0].index, 0);
+    assert_int_equal(work.results[0].outcome, HAND_SUCCEEDED);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(work.results[i].index, 2 + i);
+        assert_int_equal(work.results[i].attempt, 102 + i);
+        assert_int_equal(work.results[i].outcome, HAND_RETURNED);
+    }
+    agent_work_request_fini(&work);
+    grant(agent, 0, 0, 0, 3);
+    end_batch(agent, 100, 4);
+    end_batch(agent, 100, 5);
+    agent_work_build(agent, 5, &work);
+    assert_int_equal(work.results_count, 2);
+    assert_int_equal(work.results[1].index, 2);
+    assert_int_equal(work.results[1].outcome, HAND_SUCCEEDED);
+    agent_work_request_fini(&work);
+    agent_destroy(agent);
+}
+
 static void a_batch_cut_short_by_the_agents_own_leaving_is_no_suspect(void **state)
 {
     struct agent *agent = running_agent(1);
@@ -728,6 +766,7 @@ int main(void)
         cmocka_unit_test(batches_in_hand_and_results_not_yet_taken_are_held),
         cmocka_unit_test(results_survive_a_work_call_that_was_refused),
         cmocka_unit_test(a_draining_agent_gives_back_and_takes_nothing),
+        cmocka_unit_test(what_a_leaving_worker_has_not_begun_goes_back_before_its_end),
         cmocka_unit_test(a_batch_cut_short_by_the_agents_own_leaving_is_no_suspect),
         cmocka_unit_test(batches_granted_to_a_worker_that_has_died_go_back),
         cmocka_unit_test(a_long_error_is_cut_between_characters),

@@ -1,583 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_daemon.c - does a real cortex-agent run real predictors for a master's wishes
- *
- * The master here is a small one: one job at a time, on one worker, kept in this
- * process and reached over loopback. */
-#include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
+/* test_daemon.c - does a real cortex-agent run real predictors for a master's wishes */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <cmocka.h>
 
-#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/id.h"
-#include "common/rpc_server.h"
-#include "proto/agent.pb-c.h"
-
-#define BATCHES_MAX 100000
-#define WAIT_MS     60000 /* a safety net only */
-
-struct outcome {
-    int outcome; /* 0: none yet */
-    char error[256];
-    unsigned attempts;
-};
-
-/* One job and its worker. */
-struct job {
-    uint64_t id;
-    uint64_t worker_id;
-    char *project; /* archive */
-    size_t project_size;
-    char project_id[ID_PROJECT_TEXT_SIZE];
-    const char *config;
-    const char *log_level;
-    uint64_t total;
-    uint64_t next;
-    uint64_t ended;
-    uint64_t returned; /* queue of those given back, at the front */
-    uint64_t returned_index[64];
-    struct outcome *outcomes;
-    int wish;
-    bool closes;
-    int state;
-    int failure;
-    char error[512];
-    bool has_callback;
-    unsigned pid;
-    struct buffer log;
-    uint64_t log_sequence;
-};
-
-static struct {
-    pthread_mutex_t mutex;
-    struct rpc_server *server;
-    struct job *job;
-    uint64_t version;
-    uint64_t attempt;
-    uint64_t work_number;
-    bool registered;
-    bool want_unregistered; /* the next Work is refused, as after a restart */
-    struct rpc_call *parked;
-    uint64_t parked_version;
-    int64_t parked_until_ms;
-    unsigned held; /* batches in the last Sync */
-    bool draining;
-    pid_t agent;
-    char *folder;
-} master = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-/* --- Sync ------------------------------------------------------------------------- */
-
-static bool job_ready(const struct job *job)
-{
-    return job != NULL && (job->next < job->total || job->returned > 0);
-}
-
-static void reply_sync(struct rpc_call *call)
-{
-    Cortex__V1__SyncReply reply = CORTEX__V1__SYNC_REPLY__INIT;
-    Cortex__V1__DesiredWorker worker = CORTEX__V1__DESIRED_WORKER__INIT;
-    Cortex__V1__DesiredWorker *workers[] = {&worker};
-    uint64_t jobs[1];
-
-    reply.desired_version = master.version;
-    reply.lease_ms = 10000;
-    if (master.job != NULL && master.job->wish != 0) {
-        worker.worker_id = master.job->worker_id;
-        worker.job_id = master.job->id;
-        worker.wish = (Cortex__V1__WorkerWish)master.job->wish;
-        worker.closes_job = master.job->closes;
-        worker.cpu_millis = 1000;
-        reply.workers = workers;
-        reply.n_workers = 1;
-    }
-    if (job_ready(master.job)) {
-        jobs[0] = master.job->id;
-        reply.ready_jobs = jobs;
-        reply.n_ready_jobs = 1;
-    }
-    rpc_call_reply(call, &reply.base, NULL, 0);
-}
-
-static void release_parked(void)
-{
-    if (master.parked != NULL) {
-        reply_sync(master.parked);
-        master.parked = NULL;
-    }
-}
-
-static void wish(struct job *job, int what, bool closes)
-{
-    job->wish = what;
-    job->closes = closes;
-    master.version++;
-    release_parked();
-}
-
-/* What the job wants of its worker, after something has changed. */
-static void advance(struct job *job)
-{
-    if (job->wish == 1 && job->ended == job->total && job->state == 2) {
-        if (job->has_callback) {
-            wish(job, 2, false);
-        } else {
-            wish(job, 3, true);
-        }
-    } else if (job->wish == 2 && job->state == 4) {
-        wish(job, 3, true);
-    } else if (job->state >= 5 && job->wish != 0) {
-        wish(job, 0, false);
-    }
-}
-
-static void take_status(const Cortex__V1__SyncRequest *request)
-{
-    struct job *job = master.job;
-
-    for (size_t i = 0; job != NULL && i < request->n_workers; i++) {
-        const Cortex__V1__WorkerStatus *status = request->workers[i];
-
-        if (status->worker_id == job->worker_id && (int)status->state >= job->state) {
-            job->state = (int)status->state;
-            job->failure = (int)status->failure;
-            job->has_callback = status->has_on_job_complete;
-            job->pid = status->pid;
-            (void)snprintf(job->error, sizeof(job->error), "%s", status->error);
-        }
-    }
-    master.held = 0;
-    for (size_t i = 0; i < request->n_held; i++) {
-        master.held += request->held[i]->count;
-    }
-    if (job != NULL) {
-        advance(job);
-    }
-}
-
-static void on_sync(const Cortex__V1__SyncRequest *request, struct rpc_call *call)
-{
-    take_status(request);
-    master.registered = true;
-    master.draining = request->draining;
-    release_parked();
-    if (request->desired_version == master.version && request->park_ms > 0) {
-        master.parked = call;
-        master.parked_until_ms = clock_monotonic_ms() + request->park_ms;
-        return;
-    }
-    reply_sync(call);
-}
-
-/* --- Work ------------------------------------------------------------------------- */
-
-static void take_result(struct job *job, const Cortex__V1__BatchResult *result)
-{
-    struct outcome *outcome = &job->outcomes[result->index];
-
-    if (outcome->outcome != 0) {
-        return;
-    }
-    if ((int)result->outcome >= 3 && job->returned < 64) {
-        outcome->attempts += result->outcome == 3;
-        job->returned_index[job->returned++] = result->index;
-        if (outcome->attempts < 3) {
-            return;
-        }
-        job->returned--;
-    }
-    outcome->outcome = (int)result->outcome;
-    (void)snprintf(outcome->error, sizeof(outcome->error), "%s", result->error);
-    job->ended++;
-}
-
-static void on_work(const Cortex__V1__WorkRequest *request, struct rpc_call *call)
-{
-    static uint32_t sizes[4096];
-    Cortex__V1__WorkReply reply = CORTEX__V1__WORK_REPLY__INIT;
-    Cortex__V1__Grant grant = CORTEX__V1__GRANT__INIT;
-    Cortex__V1__Grant *grants[] = {&grant};
-    struct job *job = master.job;
-    struct buffer payloads = BUFFER_INIT;
-
-    if (!master.registered || master.want_unregistered) {
-        struct error err = {0};
-
-        master.want_unregistered = false;
-        master.registered = false;
-        (void)error_set(&err, ERROR_FAILED_PRECONDITION, "not registered");
-        rpc_call_fail(call, &err, 0);
-        return;
-    }
-    for (size_t i = 0; i < request->n_results && job != NULL; i++) {
-        if (request->results[i]->job_id == job->id) {
-            take_result(job, request->results[i]);
-        }
-    }
-    if (job != NULL && request->n_asks > 0 && request->asks[0]->count > 0) {
-        grant.worker_id = job->worker_id;
-        grant.job_id = job->id;
-        grant.first_attempt = master.attempt + 1;
-        if (job->returned > 0) {
-            grant.first_index = job->returned_index[--job->returned];
-            grant.n_sizes = 1;
-        } else {
-            uint64_t left = job->total - job->next;
-
-            grant.first_index = job->next;
-            grant.n_sizes =
-                left < request->asks[0]->count ? left : request->asks[0]->count;
-            job->next += grant.n_sizes;
-        }
-        for (size_t i = 0; i < grant.n_sizes; i++) {
-            size_t before = payloads.size;
-
-            buffer_add_format(&payloads, "[%" PRIu64 "]", grant.first_index + i);
-            sizes[i] = (uint32_t)(payloads.size - before);
-        }
-        master.attempt += grant.n_sizes;
-        grant.sizes = sizes;
-        reply.grants = grants;
-        reply.n_grants = grant.n_sizes > 0 ? 1 : 0;
-    }
-    reply.work_number = ++master.work_number;
-    rpc_call_reply(call, &reply.base, payloads.data, payloads.size);
-    buffer_fini(&payloads);
-    if (job != NULL) {
-        advance(job);
-    }
-}
-
-/* --- files ------------------------------------------------------------------------ */
-
-static void on_setup(struct rpc_call *call)
-{
-    char *env[] = {(char[]){"FROM_YAML=yes"}};
-    Cortex__V1__GetSetupReply reply = CORTEX__V1__GET_SETUP_REPLY__INIT;
-    char *config = memory_strdup(master.job->config);
-    char *level = memory_strdup(master.job->log_level);
-
-    reply.api_name = (char[]){"test-api"};
-    reply.project_id = master.job->project_id;
-    reply.predictor_type = (char[]){"python"};
-    reply.predictor_path = (char[]){"predictor.py"};
-    reply.log_level = level;
-    reply.env = env;
-    reply.n_env = 1;
-    reply.api_config = (char[]){"{\"a\": {\"x\": 1, \"y\": 2}}"};
-    reply.job_config = config;
-    reply.job_spec = (char[]){"{\"job_id\": \"00000000000000aa\", \"workers\": 1}"};
-    rpc_call_reply(call, &reply.base, NULL, 0);
-    free(level);
-    free(config);
-}
-
-static void on_project(const Cortex__V1__GetProjectRequest *request,
-                       struct rpc_call *call)
-{
-    Cortex__V1__GetProjectReply reply = CORTEX__V1__GET_PROJECT_REPLY__INIT;
-    size_t left = master.job->project_size - (size_t)request->offset;
-
-    reply.size = master.job->project_size;
-    rpc_call_reply(call,
-                   &reply.base,
-                   master.job->project + request->offset,
-                   left < 700 ? left : 700); // in several pieces
-}
-
-static void on_log(const Cortex__V1__AppendLogRequest *request, struct rpc_call *call)
-{
-    Cortex__V1__AppendLogReply reply = CORTEX__V1__APPEND_LOG_REPLY__INIT;
-    size_t size;
-    const char *at = rpc_call_attachment(call, &size);
-
-    for (size_t i = 0; i < request->n_chunks; i++) {
-        const Cortex__V1__LogChunk *chunk = request->chunks[i];
-
-        if (master.job != NULL && chunk->worker_id == master.job->worker_id &&
-            chunk->sequence == master.job->log_sequence + 1) {
-            master.job->log_sequence++;
-            buffer_add(&master.job->log, at, chunk->size);
-        }
-        at += chunk->size;
-    }
-    rpc_call_reply(call, &reply.base, NULL, 0);
-}
-
-static void on_call(ProtobufCService *service,
-                    unsigned method,
-                    const ProtobufCMessage *message,
-                    ProtobufCClosure closure,
-                    void *call)
-{
-    (void)service;
-    (void)closure;
-    pthread_mutex_lock(&master.mutex);
-    switch (method) {
-    case 0:
-        on_sync((const Cortex__V1__SyncRequest *)message, call);
-        break;
-    case 1:
-        on_work((const Cortex__V1__WorkRequest *)message, call);
-        break;
-    case 2:
-        on_setup(call);
-        break;
-    case 3:
-        on_project((const Cortex__V1__GetProjectRequest *)message, call);
-        break;
-    default:
-        on_log((const Cortex__V1__AppendLogRequest *)message, call);
-        break;
-    }
-    pthread_mutex_unlock(&master.mutex);
-}
-
-/* --- running jobs ----------------------------------------------------------------- */
-
-/* Ends parks whose time is up. */
-static void *tick(void *arg)
-{
-    (void)arg;
-    for (;;) {
-        (void)usleep(5000);
-        pthread_mutex_lock(&master.mutex);
-        if (master.parked != NULL && clock_monotonic_ms() >= master.parked_until_ms) {
-            release_parked();
-        }
-        pthread_mutex_unlock(&master.mutex);
-    }
-    return NULL;
-}
-
-static void add_file(struct archive *archive, const char *path, const char *text)
-{
-    struct archive_entry *entry = archive_entry_new();
-
-    archive_entry_set_pathname(entry, path);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
-    archive_entry_set_size(entry, (la_int64_t)strlen(text));
-    assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
-    assert_int_equal(archive_write_data(archive, text, strlen(text)), strlen(text));
-    archive_entry_free(entry);
-}
-
-/* files: path, text, path, text, ..., NULL */
-static void pack(struct job *job, const char *const *files)
-{
-    struct archive *archive = archive_write_new();
-    size_t capacity = 1 << 20;
-
-    job->project = memory_zalloc(capacity);
-    archive_write_set_format_pax_restricted(archive);
-    archive_write_add_filter_gzip(archive);
-    archive_write_open_memory(archive, job->project, capacity, &job->project_size);
-    for (; *files != NULL; files += 2) {
-        add_file(archive, files[0], files[1]);
-    }
-    archive_write_close(archive);
-    archive_write_free(archive);
-    id_hash_of(job->project, job->project_size, job->project_id);
-}
-
-static struct job *job_begin(const char *const *files,
-                             const char *config,
-                             const char *level,
-                             uint64_t total)
-{
-    static uint64_t next_id = 0xaa;
-    struct job *job = memory_zalloc(sizeof(*job));
-
-    pack(job, files);
-    job->id = next_id++;
-    job->worker_id = job->id + 0x1000;
-    job->config = config;
-    job->log_level = level;
-    job->total = total;
-    job->outcomes = memory_zalloc((total + 1) * sizeof(*job->outcomes));
-    pthread_mutex_lock(&master.mutex);
-    master.job = job;
-    wish(job, 1, false);
-    pthread_mutex_unlock(&master.mutex);
-    return job;
-}
-
-static bool reached(struct job *job, bool (*there)(const struct job *))
-{
-    bool yes;
-
-    pthread_mutex_lock(&master.mutex);
-    yes = there(job);
-    pthread_mutex_unlock(&master.mutex);
-    return yes;
-}
-
-static void wait_until(struct job *job, bool (*there)(const struct job *))
-{
-    int64_t end_ms = clock_monotonic_ms() + WAIT_MS;
-
-    while (!reached(job, there)) {
-        if (clock_monotonic_ms() > end_ms) {
-            fail_msg("timed out; state %d, %llu of %llu ended, log:\n%s",
-                     job->state,
-                     (unsigned long long)job->ended,
-                     (unsigned long long)job->total,
-                     buffer_text(&job->log));
-        }
-        (void)usleep(2000);
-    }
-}
-
-static bool is_over(const struct job *job)
-{
-    return job->state >= 5 && job->wish == 0;
-}
-
-static void job_end(struct job *job)
-{
-    pthread_mutex_lock(&master.mutex);
-    master.job = NULL;
-    pthread_mutex_unlock(&master.mutex);
-    buffer_fini(&job->log);
-    free(job->outcomes);
-    free(job->project);
-    free(job);
-}
-
-/* Runs a job with this predictor to its end. */
-static struct job *run_job(const char *predictor, const char *config, uint64_t total)
-{
-    const char *files[] = {"predictor.py", predictor, NULL};
-    struct job *job = job_begin(files, config, "info", total);
-
-    wait_until(job, is_over);
-    return job;
-}
-
-static void expect_log(const struct job *job, const char *text)
-{
-    if (strstr(buffer_text(&job->log), text) == NULL) {
-        fail_msg("the log lacks \"%s\":\n%s", text, buffer_text(&job->log));
-    }
-}
-
-static void expect_no_log(const struct job *job, const char *text)
-{
-    if (strstr(buffer_text(&job->log), text) != NULL) {
-        fail_msg("the log has \"%s\":\n%s", text, buffer_text(&job->log));
-    }
-}
-
-static void expect_last_line(const struct job *job, const char *text)
-{
-    const char *log = buffer_text(&job->log);
-    size_t size = strlen(text);
-
-    if (job->log.size < size || strcmp(log + job->log.size - size, text) != 0) {
-        fail_msg("the log does not end with \"%s\":\n%s", text, log);
-    }
-}
-
-static void expect_all(const struct job *job, int outcome)
-{
-    for (uint64_t i = 0; i < job->total; i++) {
-        assert_int_equal(job->outcomes[i].outcome, outcome);
-    }
-}
-
-#define CLOSING "no batches left in queue, job has been completed\n"
-
-/* --- the agent's process ---------------------------------------------------------- */
-
-static void start_agent(void)
-{
-    int ready[2];
-    char fd[16];
-    char line[8];
-
-    assert_int_equal(pipe(ready), 0);
-    (void)snprintf(fd, sizeof(fd), "%d", ready[1]);
-    master.agent = fork();
-    if (master.agent == 0) {
-        (void)close(ready[0]);
-        (void)execl(TEST_BINARY_DIR "/bin/cortex-agent",
-                    "cortex-agent",
-                    "--master",
-                    rpc_server_url(master.server),
-                    "--state-dir",
-                    master.folder,
-                    "--python",
-                    "/usr/bin/python3",
-                    "--allow-file",
-                    "--grace",
-                    "1s",
-                    "--ready-fd",
-                    fd,
-                    NULL);
-        _exit(127);
-    }
-    (void)close(ready[1]);
-    assert_int_equal(read(ready[0], line, sizeof(line)), 6);
-    (void)close(ready[0]);
-}
-
-static int stop_agent(int signal)
-{
-    int status = -1;
-
-    assert_int_equal(kill(master.agent, signal), 0);
-    assert_int_equal(waitpid(master.agent, &status, 0), master.agent);
-    return status;
-}
+#include "tests/support/fake_master.h"
 
 static int set_up(void **state)
 {
-    static ProtobufCService service;
-    static ProtobufCService *services[] = {&service, NULL};
-    struct rpc_server_options options = {.url = "tcp://127.0.0.1:0",
-                                         .services = services};
-    char template[] = "/tmp/cortex-test-XXXXXX";
-    struct error err = {0};
-    pthread_t thread;
-
     (void)state;
-    service.descriptor = &cortex__v1__agent_service__descriptor;
-    service.invoke = on_call;
-    master.version = 1;
-    master.folder = memory_strdup(mkdtemp(template));
-    if (id_init() != 0 || rpc_server_start(&options, &master.server, &err) != 0) {
-        (void)fprintf(stderr, "%s\n", err.message);
-        return -1;
-    }
-    (void)pthread_create(&thread, NULL, tick, NULL);
-    start_agent();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    (void)kill(master.agent, SIGKILL);
-    (void)waitpid(master.agent, NULL, 0);
-    (void)fs_remove_tree(master.folder, NULL);
-    free(master.folder);
-    return 0;
+    return fake_master_start(NULL);
 }
 
 /* --- the tests -------------------------------------------------------------------- */
@@ -710,24 +151,27 @@ static void predict_may_raise_anything_and_the_worker_goes_on(void **state)
 static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
 {
     char *config = memory_format("{\"dest_s3_dir\": \"file://%s/out\"}", master.folder);
-    struct job *job = run_job("class Array:\n"
-                              "    def tolist(self): return [1.5, 2]\n"
-                              "class PythonPredictor:\n"
-                              "    def __init__(self, config): pass\n"
-                              "    def predict(self, payload):\n"
-                              "        n = payload[0]\n"
-                              "        if n == 0: return {'class': 'h\\u00e9'}\n"
-                              "        if n == 1: return float('nan')\n"
-                              "        if n == 2: return b'bytes'\n"
-                              "        if n == 3:\n"
-                              "            a = []\n"
-                              "            a.append(a)\n"
-                              "            return a\n"
-                              "        if n == 4: return Array()\n"
-                              "        if n == 5: return object()\n"
-                              "        if n == 6: return 'x' * (17 << 20)\n",
-                              config,
-                              8);
+    struct job *job =
+        run_job("class Array:\n"
+                "    def tolist(self): return [1.5, 2]\n"
+                "class PythonPredictor:\n"
+                "    def __init__(self, config):\n"
+                "        import sys\n"
+                "        sys.modules['cortex_runner.worker'].RESULT_SIZE_MAX = 1000\n"
+                "    def predict(self, payload):\n"
+                "        n = payload[0]\n"
+                "        if n == 0: return {'class': 'h\\u00e9'}\n"
+                "        if n == 1: return float('nan')\n"
+                "        if n == 2: return b'bytes'\n"
+                "        if n == 3:\n"
+                "            a = []\n"
+                "            a.append(a)\n"
+                "            return a\n"
+                "        if n == 4: return Array()\n"
+                "        if n == 5: return object()\n"
+                "        if n == 6: return 'x' * 2000\n",
+                config,
+                8);
     char id[ID_UUID_TEXT_SIZE];
     char text[ID_JOB_TEXT_SIZE];
     struct buffer stored = BUFFER_INIT;
@@ -739,7 +183,8 @@ static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
         assert_int_equal(job->outcomes[i].outcome, outcomes[i]);
     }
     assert_non_null(strstr(job->outcomes[1].error, "cannot be stored as JSON"));
-    assert_non_null(strstr(job->outcomes[6].error, "expected at most 16777216"));
+    assert_non_null(
+        strstr(job->outcomes[6].error, "is 2002 bytes of JSON, expected at most 1000"));
     id_job_format(job->id, text);
     id_batch_format(job->id, 0, id);
     path = memory_format("%s/out/%s/%s.json", master.folder, text, id);
@@ -755,6 +200,70 @@ static void what_predict_returns_is_stored_or_the_batch_fails(void **state)
     buffer_fini(&stored);
     free(config);
     job_end(job);
+}
+
+static uint64_t agent_peak_mib(void)
+{
+    char *path = memory_format("/proc/%d/status", (int)master.agent);
+    struct buffer text = BUFFER_INIT;
+    uint64_t mib;
+
+    assert_int_equal(fs_read(path, 65536, &text, NULL), 0);
+    mib = strtoull(strstr(text.data, "\nVmHWM:") + 7, NULL, 10) >> 10;
+    buffer_fini(&text);
+    free(path);
+    return mib;
+}
+
+/* That the first batch's result is a string of so many bytes, all "a". */
+static void check_stored(const struct job *job, uint64_t size)
+{
+    struct buffer stored = BUFFER_INIT;
+    char text[ID_JOB_TEXT_SIZE];
+    char batch[ID_UUID_TEXT_SIZE];
+    char *path;
+
+    id_job_format(job->id, text);
+    id_batch_format(job->id, 0, batch);
+    path = memory_format("%s/out/%s/%s.json", master.folder, text, batch);
+    assert_int_equal(fs_read(path, size, &stored, NULL), 0);
+    assert_int_equal(stored.size, size);
+    assert_int_equal(strspn(stored.data + 1, "a"), size - 2);
+    buffer_fini(&stored);
+    free(path);
+}
+
+static void large_results_of_many_workers_are_stored_in_bounded_memory(void **state)
+{
+    const uint64_t size = 60 << 20;
+    const char *files[] = {"predictor.py",
+                           "class PythonPredictor:\n"
+                           "    def __init__(self, config): pass\n"
+                           "    def predict(self):\n"
+                           "        return 'a' * ((60 << 20) - 2)\n",
+                           NULL};
+    char *config = memory_format("{\"dest_s3_dir\": \"file://%s/out\"}", master.folder);
+    uint64_t peak_mib = agent_peak_mib();
+    struct job *jobs[JOBS_MAX];
+
+    (void)state;
+    for (int i = 0; i < JOBS_MAX; i++) {
+        jobs[i] = job_begin(files, config, "info", 1);
+    }
+    for (int i = 0; i < JOBS_MAX; i++) {
+        wait_until(jobs[i], is_over);
+        assert_int_equal(jobs[i]->state, 5);
+        expect_all(jobs[i], 1);
+    }
+    for (int i = 0; i < JOBS_MAX; i++) {
+        check_stored(jobs[i], size);
+        job_end(jobs[i]);
+    }
+#ifndef __SANITIZE_ADDRESS__
+    // Four at once would be 240 MiB.
+    assert_true(agent_peak_mib() < (peak_mib > 60 ? peak_mib : 60) + 140);
+#endif
+    free(config);
 }
 
 static void
@@ -1023,6 +532,66 @@ static void a_leaving_agent_gives_back_what_it_cannot_finish(void **state)
     job_end(job);
 }
 
+static bool is_in_predict(const struct job *job)
+{
+    return strstr(buffer_text(&job->log), "in predict of 3\n") != NULL;
+}
+
+static bool has_returned(const struct job *job)
+{
+    return job->returned + (job->total - job->next) == 36;
+}
+
+static void a_leaving_agent_returns_the_unbegun_at_once_and_finishes_what_is_in_predict(
+    void **state)
+{
+    const char *files[] = {
+        "predictor.py",
+        "import os, time\n"
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): self.go = config['go']\n"
+        "    def predict(self, payload):\n"
+        "        print('in predict of', payload[0])\n"
+        "        while payload[0] == 3 and not os.path.exists(self.go):\n"
+        "            time.sleep(0.01)\n"
+        "        print('done with', payload[0])\n"
+        "        return payload\n",
+        NULL};
+    char *go = fs_join(master.folder, "go");
+    char *config = memory_format(
+        "{\"dest_s3_dir\": \"file://%s/out\", \"go\": \"%s\"}", master.folder, go);
+    struct job *job = job_begin(files, config, "info", 40);
+    char text[ID_JOB_TEXT_SIZE];
+    char batch[ID_UUID_TEXT_SIZE];
+    char *path;
+    int status = -1;
+
+    (void)state;
+    wait_until(job, is_in_predict);
+    assert_int_equal(kill(master.agent, SIGTERM), 0);
+    wait_until(job, has_returned); // while it is in predict
+    assert_int_equal(job->ended, 3);
+    assert_int_equal(fs_write_durable(go, "", 0, 0644, NULL), 0);
+    assert_int_equal(waitpid(master.agent, &status, 0), master.agent);
+    assert_int_equal(status, 0);
+    assert_int_equal(job->ended, 4);
+    assert_int_equal(job->outcomes[3].outcome, 1);
+    expect_log(job, "done with 3\n");
+    expect_no_log(job, "in predict of 4");
+    id_job_format(job->id, text);
+    id_batch_format(job->id, 3, batch);
+    path = memory_format("%s/out/%s/%s.json", master.folder, text, batch);
+    assert_true(fs_exists(path));
+    pthread_mutex_lock(&master.mutex);
+    wish(job, 0, false);
+    pthread_mutex_unlock(&master.mutex);
+    start_agent();
+    free(path);
+    free(config);
+    free(go);
+    job_end(job);
+}
+
 /* Gone, or dead and not yet collected by whoever collects orphans here. */
 static bool is_dead(pid_t pid)
 {
@@ -1056,6 +625,108 @@ static void workers_die_with_their_agent(void **state)
     job_end(job);
 }
 
+/* --- memory -------------------------------------------------------------------------
+ */
+
+#define MIB (1u << 20)
+
+static void a_worker_over_its_memory_is_killed_and_its_neighbour_is_not(void **state)
+{
+    // In the constructor; in predict; in a process that the predictor forked.
+    const char *predictors[] = {
+        "class PythonPredictor:\n"
+        "    def __init__(self, config):\n"
+        "        self.a = bytearray(300 << 20)\n"
+        "        import time; time.sleep(1000)\n"
+        "    def predict(self): pass\n",
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): pass\n"
+        "    def predict(self, payload):\n"
+        "        if payload[0] == 2:\n"
+        "            a = bytearray(300 << 20)\n"
+        "            import time; time.sleep(1000)\n",
+        "import os, time\n"
+        "class PythonPredictor:\n"
+        "    def __init__(self, config): pass\n"
+        "    def predict(self, payload):\n"
+        "        if payload[0] == 2:\n"
+        "            if os.fork() == 0: a = bytearray(300 << 20)\n"
+        "            time.sleep(1000)\n",
+    };
+    const char *neighbour[] = {"predictor.py",
+                               "import time\n"
+                               "class PythonPredictor:\n"
+                               "    def __init__(self, config): pass\n"
+                               "    def predict(self): time.sleep(0.001)\n",
+                               NULL};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const char *files[] = {"predictor.py", predictors[i], NULL};
+        struct job *job = job_begin_with(files, "", "info", 6, (uint64_t)128 * MIB);
+        struct job *beside = job_begin_with(neighbour, "", "info", 500, 128 * MIB);
+
+        wait_until(job, is_over);
+        assert_int_equal(job->state, 6);
+        assert_int_equal(job->failure, 3);
+        assert_non_null(strstr(job->error, "compute.mem allows 128 MiB"));
+        expect_log(job, "the worker was killed for its memory (");
+        assert_int_equal(job->outcomes[2].attempts, i == 0 ? 0 : 1);
+        wait_until(beside, is_over);
+        assert_int_equal(beside->state, 5);
+        expect_all(beside, 1);
+        job_end(job);
+        job_end(beside);
+    }
+}
+
+static void pages_of_files_do_not_count_as_a_workers_memory(void **state)
+{
+    const char *files[] = {"predictor.py",
+                           "import mmap, os, time\n"
+                           "class PythonPredictor:\n"
+                           "    def __init__(self, config):\n"
+                           "        with open('large', 'wb') as f:\n"
+                           "            for i in range(300): f.write(bytes(1 << 20))\n"
+                           "        f = open('large', 'rb')\n"
+                           "        self.m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE,"
+                           " mmap.PROT_READ)\n"
+                           "    def predict(self, payload):\n"
+                           "        sum(self.m[i] for i in range(0, 300 << 20, 4096))\n"
+                           "        time.sleep(0.4)\n",
+                           NULL};
+    struct job *job = job_begin_with(files, "", "info", 4, (uint64_t)128 * MIB);
+
+    (void)state;
+    wait_until(job, is_over);
+    assert_int_equal(job->state, 5);
+    expect_all(job, 1);
+    job_end(job);
+}
+
+static void for_want_of_memory_in_python_an_attempt_or_the_job_fails(void **state)
+{
+    struct job *job = run_job("class PythonPredictor:\n"
+                              "    def __init__(self, config): pass\n"
+                              "    def predict(self, payload):\n"
+                              "        if payload[0] == 0: bytearray(1 << 60)\n",
+                              "",
+                              2);
+
+    (void)state;
+    assert_int_equal(job->outcomes[0].outcome, 2);
+    assert_int_equal(job->outcomes[1].outcome, 1);
+    assert_string_equal(job->outcomes[0].error, "MemoryError");
+    job_end(job);
+    job = run_job("class PythonPredictor:\n"
+                  "    def __init__(self, config): bytearray(1 << 60)\n"
+                  "    def predict(self): pass\n",
+                  "",
+                  1);
+    assert_int_equal(job->failure, 3);
+    job_end(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1065,6 +736,7 @@ int main(void)
         cmocka_unit_test(setup_failures_say_what_is_wrong),
         cmocka_unit_test(predict_may_raise_anything_and_the_worker_goes_on),
         cmocka_unit_test(what_predict_returns_is_stored_or_the_batch_fails),
+        cmocka_unit_test(large_results_of_many_workers_are_stored_in_bounded_memory),
         cmocka_unit_test(
             a_result_with_no_place_to_go_is_dropped_and_the_log_says_so_once),
         cmocka_unit_test(a_worker_that_dies_in_predict_makes_only_that_batch_suspect),
@@ -1078,8 +750,13 @@ int main(void)
         cmocka_unit_test(a_stop_ends_an_installation),
         cmocka_unit_test(a_master_that_forgot_the_agent_is_told_all_again),
         cmocka_unit_test(a_leaving_agent_gives_back_what_it_cannot_finish),
+        cmocka_unit_test(
+            a_leaving_agent_returns_the_unbegun_at_once_and_finishes_what_is_in_predict),
         cmocka_unit_test(workers_die_with_their_agent),
+        cmocka_unit_test(a_worker_over_its_memory_is_killed_and_its_neighbour_is_not),
+        cmocka_unit_test(pages_of_files_do_not_count_as_a_workers_memory),
+        cmocka_unit_test(for_want_of_memory_in_python_an_attempt_or_the_job_fails),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, fake_master_stop);
 }

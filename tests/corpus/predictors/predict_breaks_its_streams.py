@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# worker: exited
+# outcomes: 1 1 1
+import sys
+class Broken:
+    def __getattr__(self, name): raise OSError(name)
+class PythonPredictor:
+    def __init__(self, config): pass
+    def predict(self, payload):
+        if payload[0] == 1:
+            sys.stdout = sys.stderr = Broken()

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# worker: exited
+# outcomes: 1 2 1
+# log: failed processing batch
+# log: SystemExit: 0
+import sys
+class PythonPredictor:
+    def __init__(self, config): pass
+    def predict(self, payload):
+        if payload[0] == 1:
+            sys.exit(0)

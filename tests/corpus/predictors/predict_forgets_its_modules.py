@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# worker: exited
+# outcomes: 1 1 1
+import sys
+class PythonPredictor:
+    def __init__(self, config): pass
+    def predict(self, payload):
+        if payload[0] == 1:
+            sys.modules.clear(); sys.path.clear()

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+# worker: died
+# outcomes: 1 0 0
+# suspect: 1
+# log: was killed by signal 9
+# log: while processing batch
+import os
+class PythonPredictor:
+    def __init__(self, config): pass
+    def predict(self, payload):
+        if payload[0] == 1:
+            os.killpg(0, 9)

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# worker: exited
+# outcomes: 1 1 1
+# most log: 200000
+import sys
+class PythonPredictor:
+    def __init__(self, config): pass
+    def predict(self, payload):
+        if payload[0] == 1:
+            for i in range(100): sys.stdout.write('x' * (1 << 20))
