@@ -71,6 +71,8 @@ class S3Server:
             raise RuntimeError(f"the S3 server does not start:\n{done.stdout}")
         settings = self.read_settings()
         self.endpoint = settings["S3_ENDPOINT"]
+        self.tls_endpoint = settings["S3_TLS_ENDPOINT"]
+        self.ca = settings["S3_CA"]
         data = os.path.join(self.folder, "aws-data")
         os.makedirs(os.path.join(data, "s3", "2006-03-01"))
         rules = os.path.join(data, "s3", "2006-03-01", "endpoint-rule-set-1.json")
