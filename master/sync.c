@@ -124,8 +124,9 @@ static int admit(struct state *state,
         return 0;
     }
     if (agent && roster_agent_was(agent, said->incarnation)) {
-        return error_set(
+        error_set(
             err, ERROR_ABORTED, "this agent has been started anew since this was sent");
+        return -1;
     }
     *out_first = true;
     if (!agent) {
