@@ -269,10 +269,14 @@ static int drop_unstarted(struct state *state,
 static int
 check_callbacks(struct state *state, struct roster_agent *agent, struct error *err)
 {
-    for (struct roster_worker *worker = agent->workers; worker; worker = worker->next) {
-        if (worker->wish == ROSTER_COMPLETE && worker->state == ROSTER_PLACED) {
-            return finish_worker(
-                state, worker, FINISH_LOST, "it was lost with its agent", err);
+    struct roster_worker *next;
+
+    for (struct roster_worker *worker = agent->workers; worker; worker = next) {
+        next = worker->next;
+        if (worker->wish == ROSTER_COMPLETE && worker->state == ROSTER_PLACED &&
+            finish_worker(
+                state, worker, FINISH_LOST, "it was lost with its agent", err) != 0) {
+            return -1;
         }
     }
     return 0;
