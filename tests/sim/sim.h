@@ -59,6 +59,7 @@ struct sim_result {
     uint64_t kills;                  /* of the master, at whatever point */
     uint64_t jobs;
     uint64_t predicts;
+    uint64_t late_begins; /* of them, begun when its user had been told of the stop */
 };
 
 /* How likely things are in this run, in 1/1000 unless it says so. Drawn from the seed:

@@ -262,10 +262,13 @@ static void stop_done(struct sim *sim,
                       const struct error *err)
 {
     struct sim_client *client = sim_call->owner;
-    const struct sim_job *job = sim_job_find(sim, client->job_id);
+    struct sim_job *job = sim_job_find(sim, client->job_id);
 
     (void)err;
     think(client);
+    if (reply && job) {
+        job->stop_answered = true;
+    }
     if (reply && (!job || !job_state_terminal(job->state))) {
         sim_violated(sim,
                      "What is answered OK is on disk: job %016" PRIx64

@@ -220,8 +220,7 @@ static bool takes_over(const struct sim *sim,
 {
     uint64_t boot = sim->master->state.boot;
 
-    return now && now->state == BATCH_IN_HAND && now->attempt > batch->attempt &&
-           now->attempt >> 32 != boot;
+    return now && now->attempt > batch->attempt && now->attempt >> 32 != boot;
 }
 
 static void check_batch(struct sim *sim,
@@ -256,18 +255,19 @@ static void check_batch(struct sim *sim,
     if (open) {
         check_batch_counted(sim, job, open, restarted);
     }
-    if (batch->state == BATCH_IN_HAND &&
-        (state == BATCH_QUEUED || open->attempt != batch->attempt) &&
-        !takes_over(sim, batch, open)) {
+    const struct batch *held = open && state == BATCH_IN_HAND ? open : NULL;
+    bool same =
+        held && batch->state == BATCH_IN_HAND && held->attempt == batch->attempt;
+    if (batch->state == BATCH_IN_HAND && !same && !takes_over(sim, batch, held)) {
         check_batch_left(sim, job, index);
     }
-    if (state == BATCH_IN_HAND) {
-        if (batch->state == BATCH_QUEUED || open->attempt != batch->attempt) {
-            check_batch_given(sim, job, open);
-        } else if (now->record.state == JOB_RUNNING) {
-            check_report_taken(sim, job, open);
-        }
-        batch->deadline_ms = open->deadline_ms;
+    if (held && !same) {
+        check_batch_given(sim, job, held);
+    } else if (held && now->record.state == JOB_RUNNING) {
+        check_report_taken(sim, job, held);
+    }
+    if (held) {
+        batch->deadline_ms = held->deadline_ms;
     }
 }
 
@@ -675,6 +675,7 @@ void sim_predict_begins(struct sim *sim, struct sim_job *job, uint64_t index)
     struct sim_batch *batch = &job->batches[index];
 
     sim->result.predicts++;
+    sim->result.late_begins += job->stop_answered;
     if (++batch->begun > batch->allowed) {
         sim_violated(sim,
                      "predict runs again only if it failed, its worker is gone or its "

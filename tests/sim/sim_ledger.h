@@ -64,6 +64,7 @@ struct sim_job {
     /* What was asked and answered. */
     bool acked;
     bool stop_asked;
+    bool stop_answered;
     bool deleted; /* its api's deletion was decided: it may be gone */
     /* What happened. */
     bool payload_gone;

@@ -23,6 +23,7 @@ struct totals {
     uint64_t kills;
     uint64_t jobs;
     uint64_t predicts;
+    uint64_t late_begins;
     uint64_t broken;
 };
 
@@ -33,6 +34,7 @@ static void add(struct totals *totals, const struct sim_result *result)
     totals->kills += result->kills;
     totals->jobs += result->jobs;
     totals->predicts += result->predicts;
+    totals->late_begins += result->late_begins;
     totals->broken += result->violated;
 }
 
@@ -116,14 +118,15 @@ int main(int argc, char **argv)
     }
     int64_t took_ms = clock_monotonic_ms() - start_ms;
     printf("%" PRIu64 " seeds, %" PRIu64 " steps in %" PRId64 " ms (%" PRId64
-           " a second), %" PRIu64 " jobs, %" PRIu64 " predicts, %" PRIu64
-           " deaths of the master, %" PRIu64 " broken\n",
+           " a second), %" PRIu64 " jobs, %" PRIu64 " predicts (%" PRIu64
+           " after a stop), %" PRIu64 " deaths of the master, %" PRIu64 " broken\n",
            totals.seeds,
            totals.steps,
            took_ms,
            (int64_t)totals.steps * 1000 / (took_ms ? took_ms : 1),
            totals.jobs,
            totals.predicts,
+           totals.late_begins,
            totals.kills,
            totals.broken);
     return totals.broken ? 1 : 0;

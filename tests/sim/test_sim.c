@@ -33,6 +33,7 @@ static const struct kept {
     {153, 5000, "a master that was stopped declared its agents lost"},
     {1025, 1500, "an agent left between on_job_complete and telling of it"},
     {2398, 1500, "on_job_complete returned and its worker left at once"},
+    {30559, 2000, "on_job_complete of the second of two jobs was run again"},
     {6029, 6000, "a dead agent's Sync dropped the workers of its next start"},
 };
 
