@@ -257,16 +257,16 @@ static Cortex__V1__DesiredWorker *desired_of(const struct roster_worker *worker)
     return desired;
 }
 
-// Whether the worker asked for more than there was, and now there is.
 static bool can_be_fed(const struct state *state, const struct roster_worker *worker)
 {
     const struct job *job = state_job(state, worker->job_id);
 
-    return worker->hungry && worker->wish == ROSTER_RUN &&
-           worker->state == ROSTER_RUNNING && job && job->record.state == JOB_RUNNING &&
+    return worker->wish == ROSTER_RUN && worker->state == ROSTER_RUNNING && job && job->record.state == JOB_RUNNING &&
            job->workers_awaited == 0 && batch_ready(&job->book, state->now_ms);
 }
 
+// Also those of workers that were told before: that reply may have been lost, or have
+// come after a newer one.
 static void add_ready_jobs(struct state *state,
                            struct roster_agent *agent,
                            Cortex__V1__SyncReply *reply)
@@ -349,11 +349,12 @@ int sync_handle(struct state *state, const struct request *request, struct error
     return 0;
 }
 
+// Whether a worker asked for more than there was, and now there is.
 static bool has_work(const struct state *state, const struct roster_agent *agent)
 {
     for (const struct roster_worker *worker = agent->workers; worker;
          worker = worker->next) {
-        if (can_be_fed(state, worker)) {
+        if (worker->hungry && can_be_fed(state, worker)) {
             return true;
         }
     }
