@@ -374,6 +374,18 @@ void agent_sync_reply_fini(struct agent_sync_reply *reply)
     memset(reply, 0, sizeof(*reply));
 }
 
+/* Only ever sets: a job is known to be dry when a Work call was answered short. */
+static void note_ready(struct agent *agent, const struct agent_sync_reply *reply)
+{
+    for (size_t i = 0; i < reply->ready_jobs_count; i++) {
+        for (size_t k = 0; k < agent->workers_count; k++) {
+            if (agent->workers[k]->job_id == reply->ready_jobs[i]) {
+                agent->workers[k]->ready = true;
+            }
+        }
+    }
+}
+
 void agent_sync_apply(struct agent *agent,
                       uint64_t number,
                       const struct agent_sync_reply *reply,
@@ -381,6 +393,7 @@ void agent_sync_apply(struct agent *agent,
 {
     (void)now_ms; // nothing here depends on it yet; callers keep one form
     if (number <= agent->sync_applied) {
+        note_ready(agent, reply);
         return;
     }
     agent->sync_applied = number;
@@ -394,14 +407,7 @@ void agent_sync_apply(struct agent *agent,
     }
     drop_undesired(agent);
     start_waiting(agent);
-    // Only ever sets: a job is known to be dry when a Work call was answered short.
-    for (size_t i = 0; i < reply->ready_jobs_count; i++) {
-        for (size_t k = 0; k < agent->workers_count; k++) {
-            if (agent->workers[k]->job_id == reply->ready_jobs[i]) {
-                agent->workers[k]->ready = true;
-            }
-        }
-    }
+    note_ready(agent, reply);
 }
 
 void agent_sync_failed(struct agent *agent)

@@ -138,8 +138,8 @@ void agent_sync_build(struct agent *agent,
 void agent_sync_request_fini(struct agent_sync_request *request);
 void agent_sync_reply_fini(struct agent_sync_reply *reply);
 
-/* Takes a reply in. One to a call older than the last one taken in is ignored: the two
- * conversations may overtake each other, and the next call says all again. */
+/* Takes a reply in. Of one to a call older than the last one taken in only the ready
+ * jobs count: the two conversations may overtake each other. */
 void agent_sync_apply(struct agent *agent,
                       uint64_t number,
                       const struct agent_sync_reply *reply,

@@ -58,6 +58,8 @@ struct member {
     uint64_t results;     /* batches whose RESULT has come */
     char *dest;           /* dest_s3_dir, "" for none */
     int64_t kill_ms;      /* when its patience ends; 0: never */
+    struct agent_capacity share;
+    char *cgroup;         /* NULL: none */
     uint64_t memory_max;  /* bytes; 0: no limit */
     uint64_t memory_over; /* bytes it used when it was killed for that; 0: it was not */
     uint64_t gpus;        /* a bit per device it has */
@@ -418,12 +420,13 @@ static void begin_end(struct crew *crew, struct member *member, int64_t now_ms)
     member->phase = ENDING;
 }
 
-/* Whether it was killed for its memory, by us or, as far as can be told, by the kernel.
- */
+/* Whether it was killed for its memory: by us, by the kernel for its cgroup's limit,
+ * or, as far as can be told, by the kernel because the machine had no more. */
 static bool
 was_out_of_memory(const struct crew *crew, const struct member *member, int status)
 {
     return member->memory_over != 0 ||
+           (member->cgroup != NULL && cgroup_ran_out_of_memory(member->cgroup)) ||
            (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
             memory_kills() > crew->memory_kills[1]);
 }
@@ -436,6 +439,10 @@ static char *describe_end(const struct member *member, int status, bool memory)
             "was killed for its memory (%llu MiB, compute.mem allows %llu MiB)",
             (unsigned long long)(member->memory_over >> 20),
             (unsigned long long)(member->memory_max >> 20));
+    }
+    if (memory && member->cgroup != NULL && cgroup_ran_out_of_memory(member->cgroup)) {
+        return memory_format("was killed for its memory (compute.mem allows %llu MiB)",
+                             (unsigned long long)(member->memory_max >> 20));
     }
     return memory ? memory_strdup("was killed by the kernel for want of memory")
                   : process_describe(status);
@@ -605,6 +612,7 @@ static void crew_start(void *arg, const struct agent_desired_worker *desired)
 
     member->worker_id = desired->worker_id;
     member->job_id = desired->job_id;
+    member->share = desired->share;
     member->memory_max = desired->share.memory_bytes;
     member->phase = SETTING_UP;
     member->dest = memory_strdup("");
@@ -702,6 +710,22 @@ const struct agent_effects crew_effects = {
 
 /* --- a turn ----------------------------------------------------------------------- */
 
+/* A cgroup for the worker, where there are any. */
+static void take_cgroup(struct crew *crew, struct member *member)
+{
+    struct cgroup_limits limits = {.memory_bytes = member->memory_max,
+                                   .cpu_millis = member->share.cpu_millis,
+                                   .processes = member->user.processes_max};
+    struct error err = {0};
+
+    if (crew->options.cgroups->folder != NULL &&
+        cgroup_make(
+            crew->options.cgroups, member->worker_id, &limits, &member->cgroup, &err) !=
+            0) {
+        log_line(member, "WARNING", err.message); // the other bounds hold
+    }
+}
+
 static void start_process(struct crew *crew, struct member *member, int64_t now_ms)
 {
     const struct setup_result *made = setup_result(member->setup);
@@ -723,6 +747,8 @@ static void start_process(struct crew *crew, struct member *member, int64_t now_
         fail_setup(crew, member, &made->error, now_ms);
         return;
     }
+    take_cgroup(crew, member);
+    options.cgroup = member->cgroup;
     if (process_start(&options, &member->process, &err) != 0) {
         fail_setup(crew, member, &err, now_ms);
         return;
@@ -740,23 +766,30 @@ struct remains {
     const char *state_dir;
     uint64_t worker_id;
     struct sandbox_user user;
+    char *cgroup;
 };
 
 static void sweep(void *arg)
 {
     struct remains *remains = arg;
 
+    if (remains->cgroup != NULL) {
+        cgroup_remove(remains->cgroup);
+        free(remains->cgroup);
+    }
     setup_remove_folder(remains->state_dir, remains->worker_id, &remains->user);
     free(remains);
 }
 
-static void sweep_after(struct crew *crew, const struct member *member)
+static void sweep_after(struct crew *crew, struct member *member)
 {
     struct remains *remains = memory_zalloc(sizeof(*remains));
 
     *remains = (struct remains){.state_dir = crew->options.state_dir,
                                 .worker_id = member->worker_id,
-                                .user = member->user};
+                                .user = member->user,
+                                .cgroup = member->cgroup};
+    member->cgroup = NULL;
     pool_run(crew->sweeper, sweep, remains);
 }
 
@@ -920,6 +953,7 @@ static void look_at_memory(struct crew *crew, int64_t now_ms, int64_t *out_wake_
 
         any = any || lives;
         if (lives && m->memory_max != 0 && m->memory_over == 0 &&
+            !(m->cgroup != NULL && crew->options.cgroups->memory) &&
             count < AGENT_WORKERS_MAX) {
             uses[count++] = (struct memory_use){.session = m->process.pid,
                                                 .uid = m->user.sole ? m->user.uid : 0,

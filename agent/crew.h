@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "agent/agent.h"
+#include "agent/cgroup.h"
 #include "agent/output.h"
 #include "agent/sandbox.h"
 #include "agent/session.h"
@@ -41,6 +42,7 @@ struct crew_options {
     const char *state_dir; /* absolute */
     const char *python;
     struct sandbox *sandbox;
+    const struct cgroups *cgroups;
     bool root_dependencies; /* dependencies.sh runs as the agent */
     uint64_t env_size_max;  /* bytes of virtual environments */
     uint32_t gpus;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* daemon.c - what wakes the agent, and in which order it then does things */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,6 +34,7 @@ enum stage { SERVING, DRAINING, STOPPING, LEFT };
 struct daemon {
     const struct daemon_options *options;
     struct sandbox sandbox;
+    struct cgroups cgroups;
     struct home home;
     struct session *session;
     struct object_store *store;
@@ -352,6 +354,7 @@ static int build(struct daemon *daemon, struct error *err)
                                       .arg = daemon};
     struct crew_options crew = {.python = options->python,
                                 .sandbox = &daemon->sandbox,
+                                .cgroups = &daemon->cgroups,
                                 .root_dependencies = options->root_dependencies,
                                 .env_size_max = (uint64_t)options->env_size_max,
                                 .gpus = options->capacity.gpus,
@@ -403,6 +406,25 @@ static int check_python(const struct daemon *daemon, struct error *err)
     return result;
 }
 
+/* Says once what the kernel does not bound here. */
+static void open_cgroups(struct daemon *daemon)
+{
+    char name[17];
+    struct error err = {0};
+
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(name + 2 * i, 3, "%02x", daemon->home.agent_id[i]);
+    }
+    if (cgroups_open(name, &daemon->cgroups, &err) != 0) {
+        log_info("no cgroups for workers: %s", err.message);
+    }
+    if (!daemon->cgroups.memory) {
+        log_info("no cgroup bounds workers' memory: compute.mem is looked after every "
+                 "%d ms instead",
+                 CREW_MEMORY_MS);
+    }
+}
+
 int daemon_run(const struct daemon_options *options, struct error *err)
 {
     // Not freed: other threads may look at it until the process has ended.
@@ -421,8 +443,10 @@ int daemon_run(const struct daemon_options *options, struct error *err)
         return -1;
     }
     say_who(&daemon->sandbox);
+    open_cgroups(daemon);
     run_loop(daemon);
     session_cancel(daemon->session);
+    cgroups_close(&daemon->cgroups);
     log_info("left");
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/cgroup.h"
 #include "agent/process.h"
 #include "common/buffer.h"
 
@@ -29,6 +30,7 @@ struct child {
     int channel_fd;
     int page_fd;
     int report_fd;
+    int cgroup_fd; /* written "0" to join; -1: none */
 };
 
 /* Moves fd out of the way of the numbers 0 to 5; in the child. */
@@ -86,6 +88,9 @@ static void child_run(const struct child *child)
     sigset_t none;
     int saved;
 
+    if (child->cgroup_fd >= 0) {
+        (void)!write(child->cgroup_fd, "0", 1); // without it there are other bounds
+    }
     (void)setsid(); // no terminal of the agent's, either
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
@@ -208,9 +213,16 @@ int process_start(const struct process_options *options,
                   struct process *out,
                   struct error *err)
 {
-    struct process process = {.pidfd = -1, .channel_fd = -1, .user = options->user};
+    struct process process = {.pidfd = -1,
+                              .channel_fd = -1,
+                              .user = options->user,
+                              .cgroup = memory_strdup(options->cgroup)};
     struct child child = {
-        .options = options, .null_fd = -1, .channel_fd = -1, .page_fd = -1};
+        .cgroup_fd = options->cgroup == NULL ? -1 : cgroup_open_procs(options->cgroup),
+        .options = options,
+        .null_fd = -1,
+        .channel_fd = -1,
+        .page_fd = -1};
     char *path = process_find(options->argv[0], options->envp);
     int result = -1;
 
@@ -235,6 +247,7 @@ out:
     close_fd(&child.null_fd);
     close_fd(&child.channel_fd);
     close_fd(&child.page_fd);
+    close_fd(&child.cgroup_fd);
     free(path);
     if (result != 0) {
         process_fini(&process);
@@ -248,6 +261,9 @@ void process_kill(const struct process *process)
 {
     if (process->pid > 0 && process->pidfd >= 0) {
         (void)kill(-process->pid, SIGKILL);
+        if (process->cgroup != NULL) {
+            cgroup_kill(process->cgroup);
+        }
         sandbox_kill(&process->user);
     }
 }
@@ -280,6 +296,8 @@ void process_fini(struct process *process)
         (void)munmap((void *)process->page, PAGE_SIZE);
         process->page = NULL;
     }
+    free(process->cgroup);
+    process->cgroup = NULL;
     process->pid = 0;
 }
 

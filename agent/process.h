@@ -7,8 +7,8 @@
  * It dies with the thread that started it (PR_SET_PDEATHSIG is bound to that thread),
  * so it is started by one that outlives it. A runner, and whoever runs as a user of the
  * sandbox, can gain no privileges by exec. Memory pressure falls on children before the
- * agent. When a child is killed or has ended, so are its group and all else that runs
- * as its user, if that user is its alone. See also: prctl(2), pidfd_open(2),
+ * agent. When a child is killed or has ended, so are its group, its cgroup and all else
+ * that runs as its user, if that user is its alone. See also: prctl(2), pidfd_open(2),
  * memfd_create(2). */
 #ifndef CORTEX_AGENT_PROCESS_H
 #define CORTEX_AGENT_PROCESS_H
@@ -29,6 +29,7 @@ struct process {
     int channel_fd;          /* ours of the socket, non-blocking; -1: none */
     volatile uint64_t *page; /* [0] begin no more, [1] batches begun; NULL: none */
     struct sandbox_user user;
+    char *cgroup; /* NULL: none */
 };
 
 struct process_options {
@@ -38,6 +39,7 @@ struct process_options {
     int output_fd;      /* standard output and error; stays the caller's */
     bool with_channel;
     struct sandbox_user user;
+    const char *cgroup; /* the one it joins, or NULL */
 };
 
 /* The path of a program, looked up in the PATH of envp if its name has no slash. NULL

@@ -628,7 +628,7 @@ int fake_master_start(const char *const *agent_options)
 int fake_master_stop(void **state)
 {
     (void)state;
-    (void)kill(master.agent, SIGKILL);
+    (void)kill(master.agent, SIGTERM); // it removes what it made
     (void)waitpid(master.agent, NULL, 0);
     (void)fs_remove_tree(master.folder, NULL);
     free(master.state_dir);

@@ -225,7 +225,7 @@ static void a_worker_no_longer_named_is_stopped_then_forgotten(void **state)
     agent_destroy(agent);
 }
 
-static void a_reply_to_an_older_sync_changes_nothing(void **state)
+static void a_reply_to_an_older_sync_starts_and_stops_nothing(void **state)
 {
     struct agent *agent = make_agent();
     struct agent_sync_request old;
@@ -238,6 +238,24 @@ static void a_reply_to_an_older_sync_changes_nothing(void **state)
     sync_one(agent, 1, AGENT_WISH_RUN, false);
     agent_sync_apply(agent, old.number, &late, 0);
     check_said("start 1, ");
+    agent_sync_request_fini(&old);
+    agent_destroy(agent);
+}
+
+static void a_ready_job_is_heard_of_in_an_older_reply_too(void **state)
+{
+    struct agent *agent = running_agent(0);
+    struct agent_sync_request old;
+    uint64_t job = JOB;
+    struct agent_sync_reply late = {.ready_jobs = &job, .ready_jobs_count = 1};
+
+    (void)state;
+    agent_sync_build(agent, 0, &old);
+    sync_one(agent, 1, AGENT_WISH_RUN, false);
+    assert_int_equal(next_call(agent, 1), AGENT_CALL_NONE);
+    agent_sync_apply(agent, old.number, &late, 1);
+    assert_int_equal(next_call(agent, 1), AGENT_CALL_WORK);
+    check_said("");
     agent_sync_request_fini(&old);
     agent_destroy(agent);
 }
@@ -743,7 +761,8 @@ int main(void)
         cmocka_unit_test(an_agent_that_is_not_registered_syncs_before_it_works),
         cmocka_unit_test(a_desired_worker_is_started_once_however_often_it_is_named),
         cmocka_unit_test(a_worker_no_longer_named_is_stopped_then_forgotten),
-        cmocka_unit_test(a_reply_to_an_older_sync_changes_nothing),
+        cmocka_unit_test(a_reply_to_an_older_sync_starts_and_stops_nothing),
+        cmocka_unit_test(a_ready_job_is_heard_of_in_an_older_reply_too),
         cmocka_unit_test(a_change_is_told_while_the_parked_sync_is_under_way),
         cmocka_unit_test(a_new_worker_asks_for_one_batch_and_is_fed_it),
         cmocka_unit_test(short_batches_are_leased_for_200_ms_ahead),
