@@ -326,7 +326,7 @@ static void an_instance_is_asked_with_a_token(void **state)
 {
     struct fixture *fixture = *state;
 
-    expect(fixture, "instance", "instance role the-role\n");
+    expect(fixture, "instance", "instance role the-role");
     assert_string_equal(fixture->seen[0], "PUT /latest/api/token 60 ");
     assert_string_equal(fixture->seen[1],
                         "GET /latest/meta-data/iam/security-credentials/ imds-token ");
