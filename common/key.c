@@ -19,8 +19,9 @@
 
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
-#define CHECKSUM_SIZE 6 /* bytes of a join string's BLAKE2b: a typing error's chance   \
-                         */
+#define CHECKSUM_SIZE                                                                  \
+    6 /* bytes of a join string's BLAKE2b: a typing error's chance                     \
+       */
 #define JOIN_BYTES       (KEY_CLUSTER_SIZE + KEY_SIZE + CHECKSUM_SIZE)
 #define JOIN_BASE64_SIZE 72 /* characters of JOIN_BYTES */
 
