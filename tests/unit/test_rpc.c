@@ -1050,10 +1050,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_retry_after_the_servers_death_keeps_the_request_id),
         cmocka_unit_test(a_lost_connection_is_noticed_long_before_the_deadline),
         cmocka_unit_test(garbage_is_hung_up_on_and_harms_nobody),
-        cmocka_unit_test(a_peer_that_never_reads_is_cut_and_starves_nobody),
         cmocka_unit_test(connections_beyond_the_limits_are_refused),
         cmocka_unit_test(a_server_listens_for_this_machine_only),
         cmocka_unit_test(an_address_that_is_taken_or_malformed_is_an_error),
+        // The last, since who pipelines and is cut may wedge nng 1.5's reaper.
+        cmocka_unit_test(a_peer_that_never_reads_is_cut_and_starves_nobody),
     };
 
     assert_int_equal(id_init(), 0);
