@@ -89,11 +89,13 @@ int route_settle(struct state *state, struct error *err)
     if (placement_update(state, err) != 0) {
         return -1;
     }
+    control_answer_stops(state, false);
     sync_answer(state);
     return 0;
 }
 
 void route_leave(struct state *state)
 {
+    control_answer_stops(state, true);
     sync_answer_all(state);
 }

@@ -46,6 +46,7 @@ void state_fini(struct state *state)
         api_version_unref(state->apis[i]);
     }
     free(state->apis);
+    free(state->stops);
     while ((action = outbox_take(&state->outbox))) {
         action_free(action);
     }

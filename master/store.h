@@ -119,6 +119,18 @@ int store_key_get(struct store *store,
 /* Forgets keys made before then. */
 int store_key_prune(struct store *store, int64_t before_ns, struct error *err);
 
+/* Calls that were carried out, by their 16-byte request ids */
+int store_request_put(struct store *store,
+                      const unsigned char *request_id,
+                      int64_t at_ns,
+                      struct error *err);
+int store_request_known(struct store *store,
+                        const unsigned char *request_id,
+                        bool *out_known,
+                        struct error *err);
+/* Forgets those from before then. */
+int store_request_prune(struct store *store, int64_t before_ns, struct error *err);
+
 /* Segments */
 int store_segment_put(struct store *store,
                       uint64_t job_id,

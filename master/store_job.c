@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
+#include "common/id.h"
 #include "master/store_sql.h"
 
 #define JOB_COLUMNS                                                                    \
@@ -239,4 +240,44 @@ int store_key_prune(struct store *store, int64_t before_ns, struct error *err)
 {
     return store_run(
         store, err, "DELETE FROM submission_key WHERE created_ns < ?1", "i", before_ns);
+}
+
+int store_request_put(struct store *store,
+                      const unsigned char *request_id,
+                      int64_t at_ns,
+                      struct error *err)
+{
+    return store_run(store,
+                     err,
+                     "INSERT OR REPLACE INTO request VALUES (?1, ?2)",
+                     "bi",
+                     request_id,
+                     (size_t)ID_REQUEST_SIZE,
+                     at_ns);
+}
+
+int store_request_known(struct store *store,
+                        const unsigned char *request_id,
+                        bool *out_known,
+                        struct error *err)
+{
+    sqlite3_stmt *row = store_query(store,
+                                    err,
+                                    "SELECT 1 FROM request WHERE request_id = ?1",
+                                    "b",
+                                    request_id,
+                                    (size_t)ID_REQUEST_SIZE);
+    int got = row ? store_step(store, row, err) : -1;
+
+    if (got >= 0) {
+        *out_known = got > 0;
+    }
+    store_done(row);
+    return got < 0 ? -1 : 0;
+}
+
+int store_request_prune(struct store *store, int64_t before_ns, struct error *err)
+{
+    return store_run(
+        store, err, "DELETE FROM request WHERE at_ns < ?1", "i", before_ns);
 }
