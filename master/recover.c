@@ -156,6 +156,6 @@ int recover_state(struct state *state, struct error *err)
     }
     state->schedule_dirty = true;
     state->work_appeared = true;
-    state_wake_at(state, state->now_ms + state->settings.lost_ms + 1);
+    state_wake_at(state, state->now_ms); // for what the outbox holds
     return 0;
 }

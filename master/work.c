@@ -68,6 +68,25 @@ static void note_death(struct state *state, uint64_t worker_id)
     }
 }
 
+// Near a job's end it needs fewer workers: their room is another's that lacks some.
+static void note_fall_of_demand(struct state *state, const struct job *job)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    if (job_demand(job) == job->record.workers) {
+        return;
+    }
+    while (map_next(&state->jobs, &cursor, &key, &entry)) {
+        const struct job *other = entry;
+        if (other->short_workers > 0) {
+            state->schedule_dirty = true;
+            return;
+        }
+    }
+}
+
 // Takes one result in. *out_refused grows if its attempt does not hold the batch.
 static int take_result(struct state *state,
                        const Cortex__V1__BatchResult *said,
@@ -106,6 +125,7 @@ static int take_result(struct state *state,
     } else {
         job->deaths_in_row = 0;
     }
+    note_fall_of_demand(state, job);
     // One that was only given back is as if nothing had happened to it.
     if (report.outcome != BATCH_OUTCOME_RETURNED &&
         store_batch_put(state->store, job->record.job_id, &row, err) != 0) {
