@@ -524,7 +524,7 @@ static void on_done(struct aws_call *call, const struct error *err)
 
     if (err) {
         error_copy(&whole, err);
-        error_wrap(&whole, "%s", request->url);
+        error_wrap(&whole, "%s", request->subject ? request->subject : request->url);
     }
     request->done(request, err ? &whole : NULL);
 }
