@@ -261,8 +261,9 @@ static bool can_be_fed(const struct state *state, const struct roster_worker *wo
 {
     const struct job *job = state_job(state, worker->job_id);
 
-    return worker->wish == ROSTER_RUN && worker->state == ROSTER_RUNNING && job && job->record.state == JOB_RUNNING &&
-           job->workers_awaited == 0 && batch_ready(&job->book, state->now_ms);
+    return worker->wish == ROSTER_RUN && worker->state == ROSTER_RUNNING && job &&
+           job->record.state == JOB_RUNNING && job->workers_awaited == 0 &&
+           batch_ready(&job->book, state->now_ms);
 }
 
 // Also those of workers that were told before: that reply may have been lost, or have
