@@ -17,10 +17,13 @@ struct worker {
     enum agent_wish wish; /* the master's, or the agent's own when it drains */
     enum agent_wish told; /* what the effects were last called for */
     bool closes_job;
-    bool desired; /* named by the last Sync reply */
-    bool ready;   /* its job has batches, as far as is known */
+    struct agent_desired_worker start; /* as the master first named it */
+    bool started;                      /* there is room for it: the effect was called */
+    bool desired;                      /* named by the last Sync reply */
+    bool ready;                        /* its job has batches, as far as is known */
     bool has_on_job_complete;
     uint32_t pid;
+    enum agent_callback callback;
     enum agent_worker_failure failure;
     char *error;
     uint64_t log_shipped;
@@ -119,9 +122,15 @@ void agent_destroy(struct agent *agent)
 
 static void tell_stop(struct agent *agent, struct worker *worker)
 {
-    if (worker->told != AGENT_WISH_STOP) {
-        worker->told = AGENT_WISH_STOP;
+    if (worker->told == AGENT_WISH_STOP) {
+        return;
+    }
+    worker->told = AGENT_WISH_STOP;
+    if (worker->started) {
         agent->effects.stop(agent->arg, worker->id);
+    } else {
+        worker->end = AGENT_WORKER_EXITED; // there is nothing to wait for
+        settle(agent, worker);
     }
 }
 
@@ -150,6 +159,7 @@ static void tell_complete(struct agent *agent, struct worker *worker)
     if (worker->told == AGENT_WISH_RUN && worker->state == AGENT_WORKER_RUNNING &&
         worker->hand.held == 0) {
         worker->told = AGENT_WISH_COMPLETE;
+        worker->callback = AGENT_CALLBACK_BEGUN;
         move_worker(agent, worker, AGENT_WORKER_COMPLETING);
         agent->effects.complete(agent->arg, worker->id);
     }
@@ -177,8 +187,39 @@ static void follow_wish(struct agent *agent, struct worker *worker)
     }
 }
 
-static void start_worker(struct agent *agent,
-                         const struct agent_desired_worker *desired)
+static bool has_room(const struct agent *agent, const struct worker *worker)
+{
+    struct agent_capacity taken = worker->start.share;
+
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        const struct worker *other = agent->workers[i];
+
+        if (other->started && !over(other)) {
+            taken.cpu_millis += other->start.share.cpu_millis;
+            taken.memory_bytes += other->start.share.memory_bytes;
+            taken.gpus += other->start.share.gpus;
+        }
+    }
+    return taken.cpu_millis <= agent->capacity.cpu_millis &&
+           taken.memory_bytes <= agent->capacity.memory_bytes &&
+           taken.gpus <= agent->capacity.gpus;
+}
+
+/* Starts those that have waited for another's end. The master counts on what it knows
+ * of; one that it gave up, or whose end is under way, still has its room here. */
+static void start_waiting(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->workers_count; i++) {
+        struct worker *worker = agent->workers[i];
+
+        if (!worker->started && !over(worker) && has_room(agent, worker)) {
+            worker->started = true;
+            agent->effects.start(agent->arg, &worker->start);
+        }
+    }
+}
+
+static void add_worker(struct agent *agent, const struct agent_desired_worker *desired)
 {
     struct worker *worker;
 
@@ -190,12 +231,13 @@ static void start_worker(struct agent *agent,
     worker->id = desired->worker_id;
     worker->job_id = desired->job_id;
     worker->state = AGENT_WORKER_INITIALIZING;
+    worker->callback = AGENT_CALLBACK_NOT_BEGUN;
     worker->wish = desired->wish;
     worker->told = AGENT_WISH_RUN;
+    worker->start = *desired;
     worker->desired = true;
     agent->workers[agent->workers_count++] = worker;
     agent->changes++;
-    agent->effects.start(agent->arg, desired);
 }
 
 static void apply_desired(struct agent *agent,
@@ -204,7 +246,7 @@ static void apply_desired(struct agent *agent,
     struct worker *worker = find_worker(agent, desired->worker_id);
 
     if (worker == NULL) {
-        start_worker(agent, desired);
+        add_worker(agent, desired);
         return;
     }
     worker->desired = true;
@@ -252,7 +294,9 @@ static void add_status(struct agent_sync_request *request, const struct worker *
         .failure = worker->failure,
         .error = memory_strdup(worker->error),
         .has_on_job_complete = worker->has_on_job_complete,
+        .hungry = worker->state == AGENT_WORKER_RUNNING && !worker->ready,
         .pid = worker->pid,
+        .callback = worker->callback,
     };
 }
 
@@ -362,6 +406,7 @@ void agent_sync_apply(struct agent *agent,
         apply_desired(agent, &reply->workers[i]);
     }
     drop_undesired(agent);
+    start_waiting(agent);
     note_ready(agent, reply);
 }
 
@@ -593,6 +638,7 @@ void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now
     if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_COMPLETING) {
         return;
     }
+    worker->callback = AGENT_CALLBACK_RETURNED;
     move_worker(agent, worker, AGENT_WORKER_COMPLETED);
     follow_wish(agent, worker);
 }
@@ -624,6 +670,7 @@ void agent_worker_ended(struct agent *agent,
     worker->end =
         failure == AGENT_FAILURE_NONE ? AGENT_WORKER_EXITED : AGENT_WORKER_FAILED;
     settle(agent, worker);
+    start_waiting(agent);
 }
 
 bool agent_batch_current(struct agent *agent,

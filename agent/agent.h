@@ -65,7 +65,8 @@ struct agent_feed {
 };
 
 struct agent_effects {
-    /* Get the worker ready; agent_worker_ready or agent_worker_ended follows. */
+    /* Get the worker ready; agent_worker_ready or agent_worker_ended follows. Called
+     * when there is room for it: workers that have not ended are still in the way. */
     void (*start)(void *arg, const struct agent_desired_worker *desired);
     /* Queue a batch behind those it has; agent_batch_ended follows, or the end of the
      * worker. */
@@ -94,7 +95,9 @@ struct agent_worker_status {
     enum agent_worker_failure failure;
     char *error; /* one line, NULL unless FAILED */
     bool has_on_job_complete;
+    bool hungry; /* RUNNING, and does not know of batches for it */
     uint32_t pid;
+    enum agent_callback callback;
 };
 
 /* Batches first_index, first_index + 1, ... with attempts first_attempt, ... */

@@ -159,13 +159,22 @@ struct unpacking {
     struct archive *out;
     const char *folder;
     uint64_t entries;
-    uint64_t bytes;
+    uint64_t stated; /* bytes of the entries, as their headers say */
+    uint64_t bytes;  /* that came */
 };
 
 static int refuse(struct error *err, const char *path, const char *why)
 {
     return error_set(
         err, ERROR_INVALID_ARGUMENT, "project archive: \"%.200s\" %s", path, why);
+}
+
+static int too_large(struct error *err)
+{
+    return error_set(err,
+                     ERROR_OUT_OF_RANGE,
+                     "project archive: more than %u bytes unpacked",
+                     PROJECT_UNPACKED_MAX);
 }
 
 static int
@@ -186,6 +195,12 @@ check_entry(struct unpacking *u, struct archive_entry *entry, struct error *err)
         (type != AE_IFREG && type != AE_IFDIR)) {
         return refuse(err, path, "is neither a regular file nor a folder");
     }
+    // What it says it is made of, since a sparse file's holes never come as data.
+    uint64_t size = (uint64_t)archive_entry_size(entry);
+    if (size > PROJECT_UNPACKED_MAX - u->stated) {
+        return too_large(err);
+    }
+    u->stated += size;
     if (++u->entries > PROJECT_ENTRIES_MAX) {
         return error_set(err,
                          ERROR_OUT_OF_RANGE,
@@ -206,10 +221,7 @@ static int copy_data(struct unpacking *u, const char *path, struct error *err)
            ARCHIVE_OK) {
         if (size > PROJECT_UNPACKED_MAX - u->bytes ||
             (uint64_t)offset > PROJECT_UNPACKED_MAX) { // a sparse file's hole, too
-            return error_set(err,
-                             ERROR_OUT_OF_RANGE,
-                             "project archive: more than %u bytes unpacked",
-                             PROJECT_UNPACKED_MAX);
+            return too_large(err);
         }
         u->bytes += size;
         if (archive_write_data_block(u->out, data, size, offset) != ARCHIVE_OK) {
@@ -238,6 +250,17 @@ static void tame_entry(const struct unpacking *u, struct archive_entry *entry)
     free(full);
 }
 
+/* Whether another entry has the place already; a folder may come again. */
+static bool is_taken(struct archive_entry *entry)
+{
+    struct stat info;
+
+    if (lstat(archive_entry_pathname(entry), &info) != 0) {
+        return errno == ENOTDIR;
+    }
+    return archive_entry_filetype(entry) != AE_IFDIR || !S_ISDIR(info.st_mode);
+}
+
 static int
 unpack_entry(struct unpacking *u, struct archive_entry *entry, struct error *err)
 {
@@ -249,9 +272,8 @@ unpack_entry(struct unpacking *u, struct archive_entry *entry, struct error *err
     }
     path = memory_strdup(archive_entry_pathname(entry));
     tame_entry(u, entry);
-    if (archive_entry_filetype(entry) == AE_IFREG &&
-        fs_exists(archive_entry_pathname(entry))) {
-        (void)refuse(err, path, "comes twice");
+    if (is_taken(entry)) {
+        (void)refuse(err, path, "comes twice, or below a file");
         goto out;
     }
     if (archive_write_header(u->out, entry) != ARCHIVE_OK) {

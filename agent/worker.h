@@ -32,6 +32,13 @@ enum agent_worker_failure {
     AGENT_FAILURE_CALLBACK = 4, /* on_job_complete raised */
 };
 
+/* How far it has come with on_job_complete; said of it even when it has ended. */
+enum agent_callback {
+    AGENT_CALLBACK_NOT_BEGUN = 1,
+    AGENT_CALLBACK_BEGUN = 2,
+    AGENT_CALLBACK_RETURNED = 3,
+};
+
 /* What the master wants of a worker, in the order in which one overrides another. */
 enum agent_wish {
     AGENT_WISH_RUN = 1,

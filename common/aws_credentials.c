@@ -361,9 +361,9 @@ static int from_instance(const struct aws_settings *settings,
         buffer_fini(&role);
         return 0;
     }
-    char *path = memory_format(CREDENTIALS_IMDS_PATH "%.*s",
-                               (int)strcspn(buffer_text(&role), "\r\n"),
-                               buffer_text(&role));
+    int length = (int)strcspn(buffer_text(&role), "\r\n");
+    char *path =
+        memory_format(CREDENTIALS_IMDS_PATH "%.*s", length, buffer_text(&role));
     result = aws_imds_get(path, &text, err);
     if (result == 0) {
         result = from_document(&text, "Token", out, err);
@@ -371,8 +371,11 @@ static int from_instance(const struct aws_settings *settings,
     if (result < 0) {
         error_wrap(err, "instance metadata");
     } else {
-        (void)snprintf(
-            out->source, sizeof(out->source), "instance role %s", buffer_text(&role));
+        (void)snprintf(out->source,
+                       sizeof(out->source),
+                       "instance role %.*s",
+                       length,
+                       buffer_text(&role));
     }
     free(path);
     buffer_fini(&role);

@@ -2,10 +2,10 @@
 /* codec.c - how a call is laid out in a frame, and read from a hostile one */
 #include "common/codec.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/rpc_client.h"
 #include "common/rpc_server.h"
 #include "proto/rpc.pb-c.h"
@@ -38,34 +38,6 @@ struct wire_field {
 struct allowance {
     size_t left;
 };
-
-static uint32_t get_u32(const uint8_t *at)
-{
-    uint32_t number;
-
-    memcpy(&number, at, sizeof(number));
-    return le32toh(number);
-}
-
-static uint64_t get_u64(const uint8_t *at)
-{
-    uint64_t number;
-
-    memcpy(&number, at, sizeof(number));
-    return le64toh(number);
-}
-
-static void put_u32(uint8_t *at, uint32_t number)
-{
-    number = htole32(number);
-    memcpy(at, &number, sizeof(number));
-}
-
-static void put_u64(uint8_t *at, uint64_t number)
-{
-    number = htole64(number);
-    memcpy(at, &number, sizeof(number));
-}
 
 static bool is_continuation(const uint8_t *at, size_t count)
 {
@@ -238,9 +210,9 @@ static void pack_head(const ProtobufCMessage *envelope,
     at[1] = 'X';
     at[2] = FRAME_VERSION;
     at[3] = CODEC_CLEAR;
-    put_u64(at + FRAME_COUNTER_AT, counter);
-    put_u32(at + FRAME_SIZES_AT, (uint32_t)envelope_size);
-    put_u32(at + FRAME_SIZES_AT + 4, (uint32_t)message_size);
+    bytes_put_u64(at + FRAME_COUNTER_AT, counter);
+    bytes_put_u32(at + FRAME_SIZES_AT, (uint32_t)envelope_size);
+    bytes_put_u32(at + FRAME_SIZES_AT + 4, (uint32_t)message_size);
     (void)protobuf_c_message_pack(envelope, at + CODEC_PREFIX_SIZE);
     if (message) {
         (void)protobuf_c_message_pack(message, at + CODEC_PREFIX_SIZE + envelope_size);
@@ -292,7 +264,7 @@ static int check_prefix(const uint8_t *bytes, size_t size, struct error *err)
                          bytes[3],
                          FRAME_VERSION);
     }
-    if (get_u64(bytes + FRAME_SESSION_AT) != 0) {
+    if (bytes_get_u64(bytes + FRAME_SESSION_AT) != 0) {
         return error_set(
             err, ERROR_INVALID_ARGUMENT, "clear frame names a session, expected 0");
     }
@@ -309,8 +281,8 @@ int codec_frame_parse(const void *data,
     if (check_prefix(bytes, size, err) != 0) {
         return -1;
     }
-    uint64_t envelope_size = get_u32(bytes + FRAME_SIZES_AT);
-    uint64_t message_size = get_u32(bytes + FRAME_SIZES_AT + 4);
+    uint64_t envelope_size = bytes_get_u32(bytes + FRAME_SIZES_AT);
+    uint64_t message_size = bytes_get_u32(bytes + FRAME_SIZES_AT + 4);
     uint64_t rest = size - CODEC_PREFIX_SIZE;
     if (envelope_size + message_size > rest) {
         return error_set(err,
@@ -325,7 +297,7 @@ int codec_frame_parse(const void *data,
     *out = (struct codec_frame){
         .type = CODEC_CLEAR,
         .session = 0,
-        .counter = get_u64(bytes + FRAME_COUNTER_AT),
+        .counter = bytes_get_u64(bytes + FRAME_COUNTER_AT),
         .envelope = envelope,
         .envelope_size = (size_t)envelope_size,
         .message = envelope + envelope_size,

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 struct error_row {
     enum error_code code;
     const char *name;
@@ -32,7 +34,7 @@ static const struct error_row *row_of(enum error_code code)
 }
 
 // vsnprintf may cut a UTF-8 sequence in two: drop the broken tail.
-static void trim_utf8(char *text)
+static void drop_cut_tail(char *text)
 {
     size_t length = strlen(text);
     size_t start = length;
@@ -51,6 +53,31 @@ static void trim_utf8(char *text)
     }
 }
 
+// A sentence may quote bytes that are no text: each becomes a '?'.
+static void make_text(char *text)
+{
+    uint32_t code;
+
+    for (size_t left = strlen(text); left > 0;) {
+        size_t size = utf8_decode(text, left, &code);
+        if (size == 0) {
+            *text = '?';
+            size = 1;
+        }
+        text += size;
+        left -= size;
+    }
+}
+
+// What vsnprintf or snprintf wrote to a message, which was to have `length` bytes.
+static void settle(char message[ERROR_MESSAGE_SIZE], int length)
+{
+    if (length >= ERROR_MESSAGE_SIZE) {
+        drop_cut_tail(message);
+    }
+    make_text(message);
+}
+
 __attribute__((format(printf, 4, 0))) static int set(struct error *err,
                                                      enum error_code code,
                                                      const char *kind,
@@ -62,9 +89,7 @@ __attribute__((format(printf, 4, 0))) static int set(struct error *err,
     if (err) {
         char message[ERROR_MESSAGE_SIZE]; // the arguments may point into *err
         int length = vsnprintf(message, sizeof(message), format, args);
-        if (length >= (int)sizeof(message)) {
-            trim_utf8(message);
-        }
+        settle(message, length);
         (void)snprintf(err->kind, sizeof(err->kind), "%s", kind);
         memcpy(err->message, message, sizeof(message));
         err->code = code;
@@ -125,9 +150,7 @@ int error_wrap(struct error *err, const char *format, ...)
         (void)vsnprintf(context, sizeof(context), format, args);
         va_end(args);
         int length = snprintf(whole, sizeof(whole), "%s: %s", context, err->message);
-        if (length >= (int)sizeof(whole)) {
-            trim_utf8(whole);
-        }
+        settle(whole, length);
         memcpy(err->message, whole, sizeof(whole));
     }
     errno = saved;

@@ -35,7 +35,7 @@ uint64_t id_random_number(void)
 
 uint64_t id_job_at(int64_t wall_ns)
 {
-    return (uint64_t)(INT64_MAX - wall_ns);
+    return (uint64_t)INT64_MAX - (uint64_t)wall_ns;
 }
 
 int64_t id_job_time_ns(uint64_t job_id)

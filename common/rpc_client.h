@@ -16,6 +16,13 @@
  * listening, UNAVAILABLE), with backoff and jitter; nng's own resending is off. The
  * first connection may come late: a client whose server is not up yet waits for it.
  *
+ * With keys (`seal`) every frame is sealed: the client shakes hands before its first
+ * request, after an hour, after a reject and when the server was started anew, within
+ * the same call and under the same request id, so that the caller notices nothing. A
+ * key that the server refuses ends the call with UNAUTHENTICATED or PERMISSION_DENIED
+ * at once; so does, after three attempts, a server that is not the one whose key was
+ * given. Without keys frames are clear, which a server takes on loopback only.
+ *
  * nng 1.5 cannot safely close a socket in a living process: there is no destroy.
  */
 #ifndef CORTEX_COMMON_RPC_CLIENT_H
@@ -28,6 +35,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "common/error.h"
+#include "common/session_client.h"
 
 #define RPC_CLIENT_TIMEOUT_MS 30000
 #define RPC_CLIENT_CONNECT_MS 2000 /* how long a call that is not retried waits */
@@ -37,13 +45,14 @@
 struct rpc_client;
 
 struct rpc_client_options {
-    const char *url;       /* the master's address */
-    const char *release;   /* NULL: this build's */
-    size_t frame_size_max; /* 0: RPC_FRAME_SIZE_MAX */
+    const char *url;                           /* the master's address */
+    const char *release;                       /* NULL: this build's */
+    size_t frame_size_max;                     /* 0: RPC_FRAME_SIZE_MAX */
+    const struct session_client_options *seal; /* copied; NULL: frames are clear */
 };
 
-/* Dials in the background; never blocks. -1 only for a malformed URL or when nng has no
- * memory. */
+/* Dials in the background; never blocks. -1 only for a malformed URL, a name or token
+ * that is no such, or when nng has no memory. */
 int rpc_client_create(const struct rpc_client_options *options,
                       struct rpc_client **out_client,
                       struct error *err);
@@ -75,7 +84,7 @@ void rpc_client_keep(const ProtobufCMessage *message, void *data);
  * CANCELLED. For leaving. */
 void rpc_client_cancel(struct rpc_client *client);
 
-/* Monotonic ms when a reply was last taken in; the creation's until then. For the
+/* Monotonic ms when an answer last came in; the creation's until then. For the
  * agent's watchdog. */
 int64_t rpc_client_heard_ms(const struct rpc_client *client);
 

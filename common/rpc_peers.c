@@ -57,26 +57,28 @@ static bool is_loopback(const char *host)
     return strcmp(host, "localhost") == 0;
 }
 
-int rpc_peers_check_url(const char *url, struct error *err)
+int rpc_peers_check_url(const char *url, bool sealed, struct error *err)
 {
     nng_url *parsed = NULL;
+    bool known = false;
     bool ours = false;
 
     if (nng_url_parse(&parsed, url) == 0) {
-        bool tcp = strncmp(parsed->u_scheme, "tcp", strlen("tcp")) == 0;
-        ours = is_unix_scheme(parsed->u_scheme) ||
-               (tcp && is_loopback(parsed->u_hostname));
+        bool is_unix = is_unix_scheme(parsed->u_scheme);
+        known = is_unix || strncmp(parsed->u_scheme, "tcp", strlen("tcp")) == 0;
+        ours = is_unix || (known && is_loopback(parsed->u_hostname));
         nng_url_free(parsed);
     }
-    if (!ours) {
-        return error_set(err,
-                         ERROR_INVALID_ARGUMENT,
-                         "cannot listen on \"%s\": expected an address of this machine "
-                         "only, such as tcp://127.0.0.1:8790 or ipc:///run/cortex.ipc, "
-                         "since calls are not sealed",
-                         url);
+    if (sealed ? known : ours) {
+        return 0;
     }
-    return 0;
+    return error_set(err,
+                     ERROR_INVALID_ARGUMENT,
+                     "cannot listen on \"%s\": expected %s, such as "
+                     "tcp://127.0.0.1:8790 or ipc:///run/cortex.ipc%s",
+                     url,
+                     sealed ? "an address" : "an address of this machine only",
+                     sealed ? "" : ", since calls are not sealed");
 }
 
 static void format_host(const nng_sockaddr *address, char out[INET6_ADDRSTRLEN])
@@ -110,6 +112,22 @@ void rpc_peers_describe(int pipe_id, char out[RPC_PEER_TEXT_SIZE])
     } else if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_PID, &pid) == 0) {
         (void)snprintf(out, RPC_PEER_TEXT_SIZE, "pid %llu", (unsigned long long)pid);
     }
+}
+
+void rpc_peers_host(int pipe_id, char out[RPC_PEER_HOST_SIZE])
+{
+    nng_pipe pipe = {.id = (uint32_t)pipe_id};
+    nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
+    char host[INET6_ADDRSTRLEN];
+
+    bool there = nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address) == 0;
+    format_host(&address, host);
+    (void)snprintf(out,
+                   RPC_PEER_HOST_SIZE,
+                   "%s",
+                   host[0] ? host
+                   : there ? "local"
+                           : "unknown");
 }
 
 static unsigned count_of(const struct rpc_peers *peers, const char *address)

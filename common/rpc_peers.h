@@ -8,6 +8,7 @@
 #ifndef CORTEX_COMMON_RPC_PEERS_H
 #define CORTEX_COMMON_RPC_PEERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -21,9 +22,9 @@ struct rpc_peers_limits {
     unsigned connections_per_address_max; /* 0: none; Unix sockets have no address */
 };
 
-/* Frames are not sealed yet, so a server listens for this machine only: 0 for a Unix
- * socket or a loopback address, else INVALID_ARGUMENT. */
-int rpc_peers_check_url(const char *url, struct error *err);
+/* Where a server may listen: a TCP address or a Unix socket, and if its frames are not
+ * sealed, only on loopback. 0, else INVALID_ARGUMENT. */
+int rpc_peers_check_url(const char *url, bool sealed, struct error *err);
 
 /* Counts the connections of a socket that does not listen yet, and closes those over a
  * limit before they can say anything. Lives as long as the socket. */
@@ -37,6 +38,11 @@ unsigned rpc_peers_count(struct rpc_peers *peers);
 /* "127.0.0.1:40312", "[::1]:40312", "pid 4711" on a Unix socket, "unknown" for one that
  * has left. */
 void rpc_peers_describe(int pipe_id, char out[RPC_PEER_TEXT_SIZE]);
+
+/* The same without the port, for telling apart where peers are: "127.0.0.1", "::1",
+ * "local" on a Unix socket, "unknown". */
+#define RPC_PEER_HOST_SIZE 64
+void rpc_peers_host(int pipe_id, char out[RPC_PEER_HOST_SIZE]);
 
 /* How many of this process's descriptors are connections to the listening URL whose
  * other side, or nng itself, has hung up. nng closes such a descriptor within

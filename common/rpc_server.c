@@ -14,7 +14,9 @@
 #include <nng/protocol/reqrep0/rep.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/codec.h"
+#include "common/rpc_frame.h"
 #include "common/rpc_peers.h"
 
 #define CONTEXTS_MAX_DEFAULT    4096
@@ -23,13 +25,10 @@
 /* The longest error fits a frame, whatever the options say. */
 #define FRAME_SIZE_MAX_LEAST 4096
 
-/* Room for nng's own request id in front of a frame. */
-#define TRANSPORT_OVERHEAD_BYTES 16
-
 /* With UNAVAILABLE; clients add jitter. */
 #define RETRY_AFTER_MS 100
 
-#define SOCKET_MODE 0600 /* of a Unix socket: calls are not sealed yet */
+#define SOCKET_MODE 0600 /* of a Unix socket */
 
 /* RECEIVING -> HELD -> SENDING -> RECEIVING. What turns out to be no request goes back
  * to RECEIVING from HELD. */
@@ -45,6 +44,7 @@ struct rpc_call {
     nng_pipe pipe;     /* this and all below: of the call, until it is sent */
     size_t held_bytes; /* counted in the server's */
     nng_msg *frame_bytes;
+    struct rpc_caller caller;
     struct codec_frame frame; /* points into frame_bytes */
     struct codec_request request;
     ProtobufCMessage *message;
@@ -58,6 +58,7 @@ struct rpc_server {
     unsigned contexts_max;
     ProtobufCService **services;
     struct rpc_peers *peers;
+    struct session_server *sessions; /* NULL: frames are clear */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t idle;  /* all contexts are receiving */
@@ -69,42 +70,23 @@ struct rpc_server {
 
 static void call_step(void *arg);
 
-/* Here a frame is opened: what comes out of it was sent by one who may call. */
-static int open_request(struct rpc_call *call, struct error *err)
+/* What the message that came in is; the call knows its caller and request then. */
+static enum rpc_arrival open_request(struct rpc_call *call, nng_msg **out_answer)
 {
-    if (codec_frame_parse(nng_msg_body(call->frame_bytes),
-                          nng_msg_len(call->frame_bytes),
-                          &call->frame,
-                          err) != 0) {
-        return -1;
-    }
-    return codec_unpack_request(&call->frame, &call->request, err);
-}
+    char host[SESSION_HOST_SIZE];
 
-/* Here a frame is sealed. NULL if it is larger than a frame may be. */
-static nng_msg *seal_reply(const struct rpc_call *call,
-                           const struct codec_reply *reply,
-                           const ProtobufCMessage *message,
-                           const void *attachment,
-                           size_t attachment_size)
-{
-    struct buffer head = BUFFER_INIT;
-    nng_msg *frame = NULL;
-
-    codec_pack_reply_head(reply, call->frame.counter, message, &head);
-    size_t size_max = call->server->frame_size_max;
-    if (head.size <= size_max && attachment_size <= size_max - head.size) {
-        if (nng_msg_alloc(&frame, head.size + attachment_size) != 0) {
-            abort(); // out of memory ends the process, as in common/buffer.h
-        }
-        char *body = nng_msg_body(frame);
-        memcpy(body, head.data, head.size);
-        if (attachment_size > 0) {
-            memcpy(body + head.size, attachment, attachment_size);
-        }
+    rpc_peers_host(nng_pipe_id(call->pipe), host);
+    enum rpc_arrival arrival = rpc_frame_arrive(call->server->sessions,
+                                                host,
+                                                call->frame_bytes,
+                                                &call->caller,
+                                                &call->frame,
+                                                out_answer);
+    if (arrival == RPC_ARRIVAL_REQUEST &&
+        codec_unpack_request(&call->frame, &call->request, NULL) != 0) {
+        arrival = RPC_ARRIVAL_GARBAGE;
     }
-    buffer_fini(&head);
-    return frame;
+    return arrival;
 }
 
 /* --- a context's round --- */
@@ -211,6 +193,40 @@ static void call_readmit(struct rpc_call *call)
     call_receive(call);
 }
 
+/* The peer is told by the hang-up, and by nothing else. */
+static void call_abandon(struct rpc_call *call)
+{
+    call_drop_request(call);
+    (void)nng_pipe_close(call->pipe);
+    call_readmit(call);
+}
+
+/* False, and nothing done, if the reply is larger than a frame may be. */
+static bool call_answer(struct rpc_call *call,
+                        const struct codec_reply *reply,
+                        const ProtobufCMessage *message,
+                        const void *attachment,
+                        size_t attachment_size)
+{
+    struct buffer head = BUFFER_INIT;
+    size_t size_max = call->server->frame_size_max;
+    nng_msg *frame = NULL;
+
+    codec_pack_reply_head(reply, call->frame.counter, message, &head);
+    bool fits = head.size <= size_max && attachment_size <= size_max - head.size;
+    if (fits) {
+        frame = rpc_frame_reply(
+            call->server->sessions, &call->caller, &head, attachment, attachment_size);
+    }
+    buffer_fini(&head);
+    if (frame) {
+        call_send(call, frame);
+    } else if (fits) {
+        call_abandon(call); // the session of who asked has ended
+    }
+    return fits;
+}
+
 /* The service and method that a full name such as "cortex.v1.Client/GetJob" means. */
 static ProtobufCService *
 find_method(const struct rpc_server *server, const char *name, unsigned *out_index)
@@ -260,24 +276,29 @@ static void call_dispatch(struct rpc_call *call)
 
 static void call_received(struct rpc_call *call)
 {
+    nng_msg *answer = NULL;
     struct error busy;
-    struct error error;
 
     call->frame_bytes = nng_aio_get_msg(call->aio);
     call->pipe = nng_msg_get_pipe(call->frame_bytes);
     call->held_bytes = nng_msg_len(call->frame_bytes);
     atomic_store(&call->state, CALL_HELD);
     int admitted = server_admit(call->server, call->held_bytes, &busy);
-    if (open_request(call, &error) != 0) {
-        // Nobody to answer: whoever sent this is told by the hang-up.
-        call_drop_request(call);
-        (void)nng_pipe_close(call->pipe);
-        call_readmit(call);
-    } else if (admitted != 0) {
-        rpc_call_fail(call, &busy, RETRY_AFTER_MS);
-    } else {
-        rpc_peers_describe(nng_pipe_id(call->pipe), call->peer);
-        call_dispatch(call);
+    switch (open_request(call, &answer)) {
+    case RPC_ARRIVAL_GARBAGE:
+        call_abandon(call);
+        break;
+    case RPC_ARRIVAL_ANSWER:
+        call_send(call, answer);
+        break;
+    case RPC_ARRIVAL_REQUEST:
+        if (admitted != 0) {
+            rpc_call_fail(call, &busy, RETRY_AFTER_MS);
+        } else {
+            rpc_peers_describe(nng_pipe_id(call->pipe), call->peer);
+            call_dispatch(call);
+        }
+        break;
     }
 }
 
@@ -313,6 +334,22 @@ static int set_nng_error(struct error *err, int rc, const char *url)
         err, ERROR_UNAVAILABLE, "cannot listen on %s: %s", url, nng_strerror(rc));
 }
 
+static struct session_server *sessions_create(const struct session_server_options *seal,
+                                              size_t frame_size_max)
+{
+    struct session_server_options options = *seal;
+    struct session_time now = {
+        .monotonic_ms = clock_monotonic_ms(),
+        .wall_ms = clock_wall_ms(),
+    };
+    struct session_server *sessions;
+
+    options.frame_size_max = frame_size_max;
+    session_server_create(&options, now, &sessions);
+    key_wipe(&options, sizeof(options));
+    return sessions;
+}
+
 static struct rpc_server *server_create(const struct rpc_server_options *options)
 {
     struct rpc_server *server = memory_zalloc(sizeof(*server));
@@ -334,6 +371,9 @@ static struct rpc_server *server_create(const struct rpc_server_options *options
     if (server->contexts_max <= RPC_SERVER_RECEIVING) {
         server->contexts_max = RPC_SERVER_RECEIVING + 1;
     }
+    if (options->seal) {
+        server->sessions = sessions_create(options->seal, server->frame_size_max);
+    }
     pthread_mutex_init(&server->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -347,6 +387,7 @@ static void server_destroy(struct rpc_server *server)
 {
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
+    session_server_destroy(server->sessions);
     free(server->services);
     free(server);
 }
@@ -365,7 +406,7 @@ static int server_open(struct rpc_server *server,
     if (rc == 0) {
         rc = nng_socket_set_size(server->socket,
                                  NNG_OPT_RECVMAXSZ,
-                                 server->frame_size_max + TRANSPORT_OVERHEAD_BYTES);
+                                 server->frame_size_max + RPC_FRAME_OVERHEAD);
     }
     if (rc != 0) {
         return set_nng_error(err, rc, options->url);
@@ -401,7 +442,7 @@ int rpc_server_start(const struct rpc_server_options *options,
                      struct rpc_server **out_server,
                      struct error *err)
 {
-    if (rpc_peers_check_url(options->url, err) != 0) {
+    if (rpc_peers_check_url(options->url, options->seal != NULL, err) != 0) {
         return -1;
     }
     struct rpc_server *server = server_create(options);
@@ -490,6 +531,16 @@ const char *rpc_call_peer(const struct rpc_call *call)
     return call->peer;
 }
 
+const unsigned char *rpc_call_key(const struct rpc_call *call)
+{
+    return call->server->sessions ? call->caller.key : NULL;
+}
+
+enum key_role rpc_call_role(const struct rpc_call *call)
+{
+    return call->caller.role;
+}
+
 void rpc_call_reply(struct rpc_call *call,
                     const ProtobufCMessage *message,
                     const void *attachment,
@@ -499,17 +550,14 @@ void rpc_call_reply(struct rpc_call *call,
     struct error error;
 
     memcpy(reply.request_id, call->request.request_id, sizeof(reply.request_id));
-    nng_msg *frame = seal_reply(call, &reply, message, attachment, attachment_size);
-    if (frame) {
-        call_send(call, frame);
-        return;
+    if (!call_answer(call, &reply, message, attachment, attachment_size)) {
+        (void)error_set(&error,
+                        ERROR_INTERNAL,
+                        "the reply of %s is larger than the %zu bytes a frame may have",
+                        call->request.method,
+                        call->server->frame_size_max);
+        rpc_call_fail(call, &error, 0);
     }
-    (void)error_set(&error,
-                    ERROR_INTERNAL,
-                    "the reply of %s is larger than the %zu bytes a frame may have",
-                    call->request.method,
-                    call->server->frame_size_max);
-    rpc_call_fail(call, &error, 0);
 }
 
 void rpc_call_fail(struct rpc_call *call,
@@ -523,5 +571,5 @@ void rpc_call_fail(struct rpc_call *call,
         (void)error_set(
             &reply.error, ERROR_INTERNAL, "the call failed without saying why");
     }
-    call_send(call, seal_reply(call, &reply, NULL, NULL, 0));
+    (void)call_answer(call, &reply, NULL, NULL, 0); // an error fits any frame
 }

@@ -8,6 +8,10 @@
  * receive and opens more as calls are parked, up to contexts_max; beyond it a call is
  * answered UNAVAILABLE with a retry_after.
  *
+ * With a key (`seal`) the server may listen anywhere: every frame is sealed, clear ones
+ * are hung up on, and each call has a caller whose key was accepted within the last
+ * second. Without one, frames are clear and it listens for this machine only.
+ *
  * nng 1.5 cannot safely close a socket in a living process, so there is no destroy: to
  * leave, answer what is in flight (rpc_server_drain) and end the process.
  * See also: nng_rep(7), nng_ctx(5).
@@ -21,6 +25,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "common/error.h"
+#include "common/session_server.h"
 
 #define RPC_SERVER_RECEIVING 8     /* contexts that are always receiving */
 #define RPC_REPLY_TIMEOUT_MS 2000  /* a peer that takes longer to read is cut */
@@ -43,6 +48,9 @@ struct rpc_server_options {
      * invoke must not block; it owns `call` from then on and answers it exactly once
      * by rpc_call_reply or rpc_call_fail. `message` lives as long as the call. */
     ProtobufCService **services;
+    /* Copied; NULL: frames are clear. Its callbacks run on nng's threads and must not
+     * block; its frame_size_max is the server's. */
+    const struct session_server_options *seal;
 };
 
 /* Starts to listen. The server lives as long as the process. */
@@ -75,9 +83,15 @@ uint32_t
 rpc_call_timeout_ms(const struct rpc_call *call); /* as sent, not what is left */
 const char *rpc_call_release(const struct rpc_call *call); /* the caller's */
 const char *rpc_call_peer(const struct rpc_call *call);    /* address, for logs */
+/* The caller's public key, KEY_SIZE bytes; NULL if frames are clear. */
+const unsigned char *rpc_call_key(const struct rpc_call *call);
+/* What it may do. Of a clear frame KEY_ROLE_ADMIN: it came from this machine. */
+enum key_role rpc_call_role(const struct rpc_call *call);
 
 /* Answers and frees the call. Any thread; never blocks. The message and attachment are
- * copied before it returns. A reply over frame_size_max is sent as INTERNAL. */
+ * copied, and sealed, before it returns. A reply over frame_size_max is sent as
+ * INTERNAL. If the caller's session has ended meanwhile (its key was revoked, say), the
+ * connection is closed instead. */
 void rpc_call_reply(struct rpc_call *call,
                     const ProtobufCMessage *message,
                     const void *attachment,

@@ -366,7 +366,13 @@ static bool turn_keys(struct s3_request *request, const char *code)
     return true;
 }
 
-enum refusal_kind { REFUSAL_PLAIN, REFUSAL_BUCKET, REFUSAL_ACCESS };
+enum refusal_kind {
+    REFUSAL_PLAIN,
+    REFUSAL_BUCKET,
+    REFUSAL_KEY,
+    REFUSAL_ACCESS,
+    REFUSAL_CHANGED,
+};
 
 /* What a refusal means, by its code or else by its status; the first row that fits. */
 static const struct {
@@ -377,6 +383,7 @@ static const struct {
     enum refusal_kind kind;
 } meanings[] = {
     {"NoSuchBucket", 0, ERROR_NOT_FOUND, false, REFUSAL_BUCKET},
+    {"NoSuchKey", 0, ERROR_NOT_FOUND, false, REFUSAL_KEY},
     {"RequestTimeout", 0, ERROR_UNAVAILABLE, true, REFUSAL_PLAIN},
     {"RequestTimeTooSkewed", 0, ERROR_FAILED_PRECONDITION, false, REFUSAL_PLAIN},
     {"SlowDown", 0, ERROR_UNAVAILABLE, true, REFUSAL_PLAIN},
@@ -393,7 +400,7 @@ static const struct {
     {"", 403, ERROR_PERMISSION_DENIED, false, REFUSAL_ACCESS},
     {"", 404, ERROR_NOT_FOUND, false, REFUSAL_PLAIN},
     {"", 408, ERROR_UNAVAILABLE, true, REFUSAL_PLAIN},
-    {"", 412, ERROR_ABORTED, false, REFUSAL_PLAIN},
+    {"", 412, ERROR_ABORTED, false, REFUSAL_CHANGED},
     {"", 416, ERROR_OUT_OF_RANGE, false, REFUSAL_PLAIN},
     {"", 429, ERROR_UNAVAILABLE, true, REFUSAL_PLAIN},
     {"", 501, ERROR_UNIMPLEMENTED, false, REFUSAL_PLAIN},
@@ -434,6 +441,16 @@ static void say(const struct s3_request *request,
                   "the bucket '%s' does not exist, check its name (%s)",
                   request->bucket,
                   words);
+        break;
+    case REFUSAL_KEY:
+        error_set(err,
+                  code,
+                  "there is no such object in the bucket '%s' (%s)",
+                  request->bucket,
+                  words);
+        break;
+    case REFUSAL_CHANGED:
+        error_set(err, code, "the object has changed while it was read (%s)", words);
         break;
     case REFUSAL_ACCESS:
         error_set(err,

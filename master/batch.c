@@ -201,13 +201,15 @@ bool batch_hold(struct batch_book *book,
     if (!batch) {
         return false; // done
     }
-    if (batch->state == BATCH_QUEUED && attempt > batch->ended) {
+    if (attempt <= batch->over || attempt < batch->attempt) {
+        return false;
+    }
+    if (batch->state == BATCH_QUEUED) {
         give(book, batch, worker_id, attempt, deadline_ms);
         return true;
     }
-    if (batch->state != BATCH_IN_HAND || batch->attempt != attempt) {
-        return false;
-    }
+    batch->worker_id = worker_id;
+    batch->attempt = attempt;
     batch->deadline_ms = deadline_ms;
     return true;
 }
@@ -258,19 +260,20 @@ bool batch_finish(struct batch_book *book,
         return false;
     }
     enum batch_state state = judge(batch, report->outcome, attempts_max);
+    batch->over = report->attempt;
     *out_row = (struct batch_row){
         .index = batch->index,
         .state = state,
         .attempts = batch->attempts,
         .failures = batch->failures,
         .deaths = batch->deaths,
+        .attempt = report->attempt,
         .worker_id = batch->worker_id,
         .start_ms = report->start_ms,
         .duration_us = report->duration_us,
         .error = report->error ? report->error : "",
     };
     if (state == BATCH_QUEUED) {
-        batch->ended = batch->attempt;
         bool wait = report->outcome == BATCH_OUTCOME_FAILED;
         take_back(
             book, batch, wait ? now_ms + backoff_ms(batch->failures, random) : now_ms);
@@ -330,6 +333,18 @@ uint64_t batch_release_expired(struct batch_book *book, int64_t now_ms)
     return release_if(book, expired, 0, now_ms);
 }
 
+void batch_prolong(struct batch_book *book, int64_t by_ms)
+{
+    size_t cursor = 0;
+    uint64_t index;
+    void *entry;
+
+    while (book->in_hand > 0 && map_next(&book->open, &cursor, &index, &entry)) {
+        struct batch *batch = entry;
+        batch->deadline_ms += batch->state == BATCH_IN_HAND ? by_ms : 0;
+    }
+}
+
 uint64_t batch_held_by(const struct batch_book *book, uint64_t worker_id)
 {
     uint64_t held = 0;
@@ -360,6 +375,7 @@ void batch_recover(struct batch_book *book, const struct batch_row *row, int64_t
         batch->attempts = row->attempts;
         batch->failures = row->failures;
         batch->deaths = row->deaths;
+        batch->over = row->attempt;
         batch->ready_ms = now_ms;
         queue_push(book, now_ms, row->index);
     }

@@ -52,6 +52,7 @@ struct batch_row {
     uint32_t attempts;      /* that ended, in whatever way */
     uint32_t failures;      /* that count against max_attempts */
     uint32_t deaths;
+    uint64_t attempt;   /* the last of them */
     uint64_t worker_id; /* of the last attempt */
     int64_t start_ms;   /* of the last attempt, wall clock */
     uint64_t duration_us;
@@ -65,10 +66,10 @@ struct batch {
     uint32_t attempts;
     uint32_t failures;
     uint32_t deaths;
+    uint64_t over;    /* this attempt and those before it have ended */
     int64_t ready_ms; /* QUEUED: not given out before */
-    uint64_t ended;   /* the last attempt that reported: it cannot hold it again */
-    /* IN_HAND: the lease. Memory only: after a restart the agents say what they hold.
-     */
+    /* IN_HAND: the lease; QUEUED: the last one. Memory only: after a restart the agents
+     * say what they hold. */
     uint64_t worker_id;
     uint64_t attempt;
     int64_t deadline_ms;
@@ -114,9 +115,10 @@ const struct batch *batch_lease(struct batch_book *book,
 
 /* The holder says that it still has it: the lease is prolonged. A batch that nobody
  * has and that is not done is taken up again (after a restart of the master, or when a
- * lost agent comes back before anyone else was given it), unless that attempt has
- * reported: what is said then was said before. False: it is not the
- * holder's, and what it will report is going to be refused. */
+ * lost agent comes back before anyone else was given it), but never by an attempt that
+ * has ended or was followed by another: what is said may be late. Of two that claim it
+ * after a restart the newer one has it. False: it is not the holder's, and what it will
+ * report is going to be refused. */
 bool batch_hold(struct batch_book *book,
                 uint64_t index,
                 uint64_t worker_id,
@@ -151,6 +153,9 @@ batch_release_worker(struct batch_book *book, uint64_t worker_id, int64_t now_ms
 
 /* The same for leases that ran out before now_ms. */
 uint64_t batch_release_expired(struct batch_book *book, int64_t now_ms);
+
+/* All leases run out so much later. */
+void batch_prolong(struct batch_book *book, int64_t by_ms);
 
 /* How many batches the worker holds. Walks what is open. */
 uint64_t batch_held_by(const struct batch_book *book, uint64_t worker_id);

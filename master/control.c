@@ -103,6 +103,24 @@ static int lose_agents(struct state *state, struct error *err)
     return 0;
 }
 
+void control_forgive(struct state *state, int64_t late_ms)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
+        struct roster_agent *agent = entry;
+        int64_t heard_ms = agent->heard_ms + late_ms;
+        agent->heard_ms = heard_ms < state->now_ms ? heard_ms : state->now_ms;
+    }
+    cursor = 0;
+    while (map_next(&state->jobs, &cursor, &key, &entry)) {
+        struct job *job = entry;
+        batch_prolong(&job->book, late_ms);
+    }
+}
+
 static int time_out(struct state *state, struct job *job, struct error *err)
 {
     char reason[128];

@@ -17,4 +17,8 @@ int control_stop(struct state *state, const struct request *request, struct erro
  * come; more often does no harm. */
 int control_tick(struct state *state, struct error *err);
 
+/* The master itself was away for late_ms (stopped, or waiting for its disk): those who
+ * could not reach it meanwhile have that much more time. */
+void control_forgive(struct state *state, int64_t late_ms);
+
 #endif

@@ -2,6 +2,7 @@
 /* deploy.c - how definitions come to be current, and cease to be */
 #include "master/deploy.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "master/finish.h"
 #include "master/message.h"
 #include "master/query.h"
+#include "master/scheduler.h"
 #include "master/submit.h"
 #include "proto/client.pb-c.h"
 
@@ -79,11 +81,59 @@ static int check_endpoint(const struct state *state,
     return 0;
 }
 
+// Whether some agent that is here now could run a worker, were it empty. Which one came
+// nearest is told by the most that any offers.
+static int
+check_compute(const struct state *state, const struct api_spec *spec, struct error *err)
+{
+    struct scheduler_room most = {0};
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+    bool any = false;
+
+    while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
+        const struct roster_agent *agent = entry;
+        if (agent->state != ROSTER_PRESENT) {
+            continue;
+        }
+        if (agent->cpu_millis >= spec->cpu_millis &&
+            agent->memory_bytes >= spec->memory_bytes && agent->gpus >= spec->gpus) {
+            return 0;
+        }
+        any = true;
+        most.cpu_millis =
+            agent->cpu_millis > most.cpu_millis ? agent->cpu_millis : most.cpu_millis;
+        most.memory_bytes = (int64_t)agent->memory_bytes > most.memory_bytes
+                                ? (int64_t)agent->memory_bytes
+                                : most.memory_bytes;
+        most.gpus = agent->gpus > most.gpus ? agent->gpus : most.gpus;
+    }
+    // Where there is no agent yet, nobody knows how large they will be.
+    return any ? error_set_kind(err,
+                                ERROR_INVALID_ARGUMENT,
+                                "resources.no_available_node_compute_limit",
+                                "%s (BatchAPI): compute: no agent can run a worker "
+                                "with cpu %" PRIu32 "m, mem %" PRIu64
+                                " bytes and gpu %" PRIu32
+                                "; the most that any offers is cpu %" PRId64
+                                "m, mem %" PRId64 " bytes, gpu %" PRId64,
+                                spec->name,
+                                spec->cpu_millis,
+                                spec->memory_bytes,
+                                spec->gpus,
+                                most.cpu_millis,
+                                most.memory_bytes,
+                                most.gpus)
+               : 0;
+}
+
 static int
 check_all(const struct state *state, const struct api_specs *specs, struct error *err)
 {
     for (size_t i = 0; i < specs->count; i++) {
-        if (check_endpoint(state, &specs->specs[i], err) != 0) {
+        if (check_endpoint(state, &specs->specs[i], err) != 0 ||
+            check_compute(state, &specs->specs[i], err) != 0) {
             return -1;
         }
     }

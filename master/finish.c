@@ -25,21 +25,26 @@ static void dismiss(struct state *state, struct job *job, uint64_t closer)
     }
 }
 
-// One that has constructed its predictor and is not on its way out.
-static struct roster_worker *ready_worker(const struct state *state, uint64_t job_id)
+// A worker that can do the job's last things: one that stays rather than one that has
+// been told to go, which begins nothing more.
+static struct roster_worker *last_worker(const struct state *state, uint64_t job_id)
 {
+    struct roster_worker *leaving = NULL;
     size_t cursor = 0;
     uint64_t key;
     void *entry;
 
     while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
         struct roster_worker *worker = entry;
-        if (worker->job_id == job_id && worker->state == ROSTER_RUNNING &&
-            worker->wish == ROSTER_RUN) {
+        if (worker->job_id != job_id || worker->state != ROSTER_RUNNING) {
+            continue;
+        }
+        if (worker->wish == ROSTER_RUN) {
             return worker;
         }
+        leaving = worker;
     }
-    return NULL;
+    return leaving;
 }
 
 void finish_forget(struct state *state, struct job *job)
@@ -118,7 +123,7 @@ int finish_check(struct state *state, struct job *job, struct error *err)
         job->record.callback != JOB_CALLBACK_WAITING || job->workers_awaited > 0) {
         return 0;
     }
-    struct roster_worker *worker = ready_worker(state, job->record.job_id);
+    struct roster_worker *worker = last_worker(state, job->record.job_id);
     if (job->callback_known && !job->callback_exists) {
         if (!worker) { // nobody is left to write the closing line
             state_log(state,
@@ -128,7 +133,7 @@ int finish_check(struct state *state, struct job *job, struct error *err)
         uint64_t closer = worker ? worker->worker_id : 0;
         return end_job(state, job, job_outcome(job), "", closer, err);
     }
-    if (!job->callback_known || !worker) {
+    if (!job->callback_known || !worker || worker->wish != ROSTER_RUN) {
         state->schedule_dirty = true; // a worker has to come up and tell
         return 0;
     }
@@ -147,6 +152,28 @@ int finish_callback(struct state *state,
     }
     job->record.callback = JOB_CALLBACK_BACK;
     return end_job(state, job, job_outcome(job), "", worker->worker_id, err);
+}
+
+int finish_callback_unbegun(struct state *state,
+                            struct job *job,
+                            const struct roster_worker *worker,
+                            struct error *err)
+{
+    if (job->record.state != JOB_RUNNING ||
+        job->record.callback != JOB_CALLBACK_GIVEN ||
+        job->record.callback_worker != worker->worker_id) {
+        return 0;
+    }
+    job->record.callback = JOB_CALLBACK_WAITING;
+    job->record.callback_worker = 0;
+    return store_job_put(state->store, &job->record, err) != 0 ||
+                   state_job_event(state,
+                                   job->record.job_id,
+                                   "on_job_complete",
+                                   "given back",
+                                   err) != 0
+               ? -1
+               : 0;
 }
 
 // What a worker's going means for a job that is running. NULL: nothing; else why it is

@@ -37,6 +37,13 @@ int finish_callback(struct state *state,
                     struct roster_worker *worker,
                     struct error *err);
 
+/* The worker that was given on_job_complete is leaving and has not begun it: another
+ * may be given it. Call before finish_worker. */
+int finish_callback_unbegun(struct state *state,
+                            struct job *job,
+                            const struct roster_worker *worker,
+                            struct error *err);
+
 /* The worker is gone: removes it, gives its batches back if nobody is left to report
  * them (FINISH_LOST), and ends the job where that is due. The worker is freed. */
 int finish_worker(struct state *state,

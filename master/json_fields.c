@@ -18,12 +18,14 @@ static const char *const type_names[] = {
     [JSON_FIELD_TEXTS] = "an array of strings",
 };
 
-// In an object a number is followed by something else, so strspn ends with it or later.
 static bool is_integer(struct json_slice value)
 {
-    size_t sign = value.text[0] == '-';
-
-    return strspn(value.text + sign, "0123456789") >= value.size - sign;
+    for (size_t i = value.text[0] == '-'; i < value.size; i++) {
+        if (value.text[i] < '0' || value.text[i] > '9') {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool is_text_array(struct json_slice value, struct json_slice *out_wrong)

@@ -118,13 +118,18 @@ static Cortex__V1__Job *describe_now(const struct state *state,
 // The version's ids stand in the job's description.
 static void add_ids(Cortex__V1__Job *job, const struct api_version *version)
 {
-    message_text(&job->spec_id, version->spec_id);
-    message_text(&job->predictor_id, version->predictor_id);
+    if (version) {
+        message_text(&job->spec_id, version->spec_id);
+        message_text(&job->predictor_id, version->predictor_id);
+    }
 }
 
-Cortex__V1__Job *query_submitted(const struct job_record *record)
+Cortex__V1__Job *query_submitted(const struct job_record *record,
+                                 const struct api_version *version)
 {
     Cortex__V1__Job *job = describe(record);
+
+    add_ids(job, version);
 
     job->state = CORTEX__V1__JOB_STATE__JOB_STATE_ENQUEUING;
     job->total = job->succeeded = job->failed = job->succeeded_us = 0;
@@ -404,8 +409,8 @@ int query_job(struct state *state, const struct request *request, struct error *
         Cortex__V1__GetJobReply *reply =
             message_new(&cortex__v1__get_job_reply__descriptor);
         reply->job = describe_now(state, &record);
+        add_ids(reply->job, version);
         if (version) {
-            add_ids(reply->job, version);
             reply->api = query_definition(state, version);
         }
         query_reply(state, request->call, &reply->base);

@@ -23,8 +23,10 @@ int query_log(struct state *state, const struct request *request, struct error *
 /* The parts of replies, on the heap. */
 Cortex__V1__Api *query_definition(const struct state *state,
                                   const struct api_version *version);
-/* A job as it was when it was submitted. */
-Cortex__V1__Job *query_submitted(const struct job_record *record);
+/* A job as it was when it was submitted. version, which it is pinned to, may be NULL.
+ */
+Cortex__V1__Job *query_submitted(const struct job_record *record,
+                                 const struct api_version *version);
 
 /* What handlers that read share. */
 

@@ -55,14 +55,35 @@ roster_agent_add(struct roster *roster,
 
     memcpy(agent->agent_id, agent_id, ROSTER_AGENT_ID_SIZE);
     agent->state = ROSTER_EXPECTED;
-    agent->desired_version = roster->version_base + 1;
+    agent->desired_version = roster->version_base + 1; // above what it was ever told
     map_put(&roster->agents, key_of(agent_id), agent);
     return agent;
+}
+
+void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation)
+{
+    if (agent->state == ROSTER_PRESENT) {
+        agent->former[agent->former_count++ % ROSTER_FORMER_MAX] = agent->incarnation;
+    }
+    agent->incarnation = incarnation;
+}
+
+bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation)
+{
+    for (uint32_t i = 0; i < agent->former_count && i < ROSTER_FORMER_MAX; i++) {
+        if (agent->former[i] == incarnation) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent)
 {
     assert(!agent->workers && !agent->parked);
+    if (agent->desired_version > roster->version_base) {
+        roster->version_base = agent->desired_version;
+    }
     (void)map_remove(&roster->agents, key_of(agent->agent_id));
     free(agent->grants);
     free(agent);

@@ -22,6 +22,7 @@
 
 #define ROSTER_AGENT_ID_SIZE         16
 #define ROSTER_NAME_SIZE             64
+#define ROSTER_FORMER_MAX            8    /* whose Syncs may still be on their way */
 #define ROSTER_WORKERS_PER_AGENT_MAX 1024 /* more would not fit one Sync message */
 
 enum roster_agent_state {
@@ -57,6 +58,13 @@ enum roster_failure {
     ROSTER_FAILURE_CALLBACK = 4,
 };
 
+/* The numbers are those of cortex.v1.CallbackProgress. */
+enum roster_callback {
+    ROSTER_CALLBACK_NOT_BEGUN = 1,
+    ROSTER_CALLBACK_BEGUN = 2,
+    ROSTER_CALLBACK_RETURNED = 3,
+};
+
 struct roster_agent;
 
 struct roster_worker {
@@ -66,7 +74,7 @@ struct roster_worker {
     enum roster_worker_state state;
     enum roster_wish wish;
     bool closes_job;
-    bool hungry; /* asked for more than it was given */
+    bool hungry; /* wants to hear when there are batches for it */
     uint32_t cpu_millis;
     uint64_t memory_bytes;
     uint32_t gpus;
@@ -86,6 +94,8 @@ struct roster_agent {
     unsigned char agent_id[ROSTER_AGENT_ID_SIZE];
     enum roster_agent_state state;
     uint64_t incarnation;
+    uint64_t former[ROSTER_FORMER_MAX]; /* incarnations before it, a ring */
+    uint32_t former_count;
     char name[ROSTER_NAME_SIZE];
     char release[32];
     uint32_t cpu_millis;
@@ -110,9 +120,9 @@ struct roster_agent {
 };
 
 struct roster {
-    struct map agents;  /* first 8 bytes of the id -> roster_agent */
-    struct map workers; /* worker id -> roster_worker */
-    uint64_t version_base;
+    struct map agents;     /* first 8 bytes of the id -> roster_agent */
+    struct map workers;    /* worker id -> roster_worker */
+    uint64_t version_base; /* no desired version was above it when its agent went */
 };
 
 void roster_fini(struct roster *roster);
@@ -124,6 +134,9 @@ roster_agent_get(const struct roster *roster,
 struct roster_agent *
 roster_agent_add(struct roster *roster,
                  const unsigned char agent_id[ROSTER_AGENT_ID_SIZE]);
+/* It was started anew: the incarnation it had is a former one from now on. */
+void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation);
+bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation);
 /* It must have no workers. Frees it. */
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent);
 

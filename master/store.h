@@ -94,7 +94,8 @@ int store_job_list(struct store *store,
                    store_job_fn each,
                    void *arg,
                    struct error *err);
-/* Removes the job with its segments, batches, keys and workers. */
+/* Removes the job with its segments, batches and keys. Its workers' rows go when they
+ * do. */
 int store_job_delete(struct store *store, uint64_t job_id, struct error *err);
 /* The same for all jobs of an api. */
 int store_job_delete_all(struct store *store, const char *api_name, struct error *err);

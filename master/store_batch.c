@@ -115,8 +115,8 @@ int store_batch_put(struct store *store,
     return store_run(store,
                      err,
                      "INSERT OR REPLACE INTO batch VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-                     " ?8, ?9, ?10)",
-                     "iiiiiiiiit",
+                     " ?8, ?9, ?10, ?11)",
+                     "iiiiiiiiiti",
                      (int64_t)job_id,
                      (int64_t)row->index,
                      (int64_t)row->state,
@@ -126,12 +126,13 @@ int store_batch_put(struct store *store,
                      (int64_t)row->worker_id,
                      row->start_ms,
                      (int64_t)row->duration_us,
-                     row->error);
+                     row->error,
+                     (int64_t)row->attempt);
 }
 
 #define BATCH_SELECT                                                                   \
     "SELECT idx, state, attempts, failures, deaths, worker, start_ms, duration_us,"    \
-    " error FROM batch WHERE job_id = ?1 AND idx >= ?2"
+    " error, attempt FROM batch WHERE job_id = ?1 AND idx >= ?2"
 
 int store_batch_each(struct store *store,
                      uint64_t job_id,
@@ -171,6 +172,7 @@ int store_batch_each(struct store *store,
             .start_ms = sqlite3_column_int64(rows, 6),
             .duration_us = (uint64_t)sqlite3_column_int64(rows, 7),
             .error = store_text(rows, 8),
+            .attempt = (uint64_t)sqlite3_column_int64(rows, 9),
         };
         int told = each(arg, &row, err);
         got = told < 0 ? -1 : told == 0;

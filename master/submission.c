@@ -189,9 +189,17 @@ static int count_items(struct submission *submission,
 // The number an integer's text stands for, the type's bounds for what is beyond them.
 static int64_t integer_of(struct json_slice value)
 {
-    char *end = NULL; // strtoll stops at what follows the number in the body
+    bool negative = value.text[0] == '-';
+    int64_t number = 0;
 
-    return strtoll(value.text, &end, 10);
+    for (size_t i = negative; i < value.size; i++) {
+        int64_t digit = value.text[i] - '0';
+        if (number > (INT64_MAX - digit) / 10) {
+            return negative ? INT64_MIN : INT64_MAX;
+        }
+        number = number * 10 + digit;
+    }
+    return negative ? -number : number;
 }
 
 // An integer from 1 to max. What is absent is an error if it is required, else *out

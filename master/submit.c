@@ -12,6 +12,9 @@
 #include "master/query.h"
 #include "proto/client.pb-c.h"
 
+#define REQUEST_KEY_PREFIX "request " /* before a call's id, where users have a key */
+#define REQUEST_KEY_SIZE   (sizeof(REQUEST_KEY_PREFIX) + 2 * ID_REQUEST_SIZE)
+
 void submit_prepared_free(struct submit_prepared *prepared)
 {
     if (prepared) {
@@ -39,6 +42,7 @@ submit_find_api(const struct state *state, const char *name, struct error *err)
 static void reply_with(struct state *state,
                        void *call,
                        const struct job_record *record,
+                       const struct api_version *version,
                        bool repeated)
 {
     Cortex__V1__SubmitJobReply *reply =
@@ -46,16 +50,38 @@ static void reply_with(struct state *state,
     struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
 
     // The first answer and its repeats are the same: none speaks of what came after.
-    reply->job = query_submitted(record);
+    reply->job = query_submitted(record, version);
     reply->repeated_request = repeated;
     action->call = call;
     action->message = &reply->base;
 }
 
+// What names the submission: the user's key, or else the call, whose repeats (the first
+// answer was lost) have its request id. Written to `own` if need be.
+static const char *key_of(const struct request *request,
+                          const Cortex__V1__SubmitJobRequest *said,
+                          char own[REQUEST_KEY_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = strlen(REQUEST_KEY_PREFIX);
+
+    if (said->idempotency_key[0]) {
+        return said->idempotency_key;
+    }
+    memcpy(own, REQUEST_KEY_PREFIX, at);
+    for (size_t i = 0; i < ID_REQUEST_SIZE; i++) {
+        own[at++] = digits[request->request_id[i] >> 4];
+        own[at++] = digits[request->request_id[i] & 15];
+    }
+    own[at] = '\0';
+    return own;
+}
+
 // 1: the key was known and the call has been answered; 0: it is new; -1: refused.
 static int look_up_key(struct state *state,
                        const struct request *request,
-                       const Cortex__V1__SubmitJobRequest *said,
+                       const char *api_name,
+                       const char *key,
                        struct error *err)
 {
     const struct submit_prepared *prepared = request->prepared;
@@ -64,21 +90,16 @@ static int look_up_key(struct state *state,
     bool found = false;
     struct job_record record = {0};
 
-    if (strlen(said->idempotency_key) > SUBMIT_KEY_SIZE_MAX) {
+    if (strlen(key) > SUBMIT_KEY_SIZE_MAX) {
         return error_set(err,
                          ERROR_INVALID_ARGUMENT,
                          "Idempotency-Key: it has %zu bytes, expected at most %d",
-                         strlen(said->idempotency_key),
+                         strlen(key),
                          SUBMIT_KEY_SIZE_MAX);
     }
     if (store_key_prune(state->store, state->wall_ns - STATE_KEY_NS, err) != 0 ||
-        store_key_get(state->store,
-                      said->api_name,
-                      said->idempotency_key,
-                      body_hash,
-                      &job_id,
-                      &found,
-                      err) != 0) {
+        store_key_get(state->store, api_name, key, body_hash, &job_id, &found, err) !=
+            0) {
         return -1;
     }
     if (!found) {
@@ -89,7 +110,7 @@ static int look_up_key(struct state *state,
                          ERROR_ALREADY_EXISTS,
                          "Idempotency-Key: \"%s\" was used for job %016" PRIx64
                          " with a different body",
-                         said->idempotency_key,
+                         key,
                          job_id);
     }
     if (store_job_get(state->store, job_id, &record, &found, err) != 0) {
@@ -98,9 +119,15 @@ static int look_up_key(struct state *state,
     if (!found) {
         return 0; // its job was deleted: this is a new one
     }
-    reply_with(state, request->call, &record, true);
+    struct api_version *version = NULL;
+    int result = store_api_version_get(state->store, record.api_id, &version, err);
+    if (result == 0) {
+        reply_with(state, request->call, &record, version, true);
+        result = 1;
+    }
+    api_version_unref(version);
     job_record_fini(&record);
-    return 1;
+    return result;
 }
 
 static struct job *make_job(struct state *state,
@@ -137,6 +164,7 @@ static int decide(struct state *state,
 {
     const struct submit_prepared *prepared = request->prepared;
     struct api_version *version = NULL;
+    char own_key[REQUEST_KEY_SIZE];
 
     if (!(version = submit_find_api(state, said->api_name, err))) {
         return -1;
@@ -144,11 +172,10 @@ static int decide(struct state *state,
     if (prepared->error.code != ERROR_OK) {
         return error_copy(err, &prepared->error);
     }
-    if (said->idempotency_key[0]) {
-        int known = look_up_key(state, request, said, err);
-        if (known != 0) {
-            return known;
-        }
+    const char *key = key_of(request, said, own_key);
+    int known = look_up_key(state, request, said->api_name, key, err);
+    if (known != 0) {
+        return known;
     }
     if (state->jobs.count >= STATE_LIVE_JOBS_MAX) {
         return error_set(err,
@@ -158,13 +185,13 @@ static int decide(struct state *state,
     }
     struct job *job = make_job(state, prepared, version);
     if (store_job_put(state->store, &job->record, err) != 0 ||
-        (said->idempotency_key[0] && store_key_put(state->store,
-                                                   said->api_name,
-                                                   said->idempotency_key,
-                                                   prepared->body_hash,
-                                                   prepared->job_id,
-                                                   state->wall_ns,
-                                                   err) != 0) ||
+        store_key_put(state->store,
+                      said->api_name,
+                      key,
+                      prepared->body_hash,
+                      prepared->job_id,
+                      state->wall_ns,
+                      err) != 0 ||
         state_job_event(state, prepared->job_id, "submitted", version->name, err) !=
             0) {
         job_destroy(job);
@@ -172,7 +199,7 @@ static int decide(struct state *state,
     }
     map_put(&state->jobs, job->record.job_id, job);
     outbox_add(&state->outbox, ACTION_ENQUEUE)->job_id = job->record.job_id;
-    reply_with(state, request->call, &job->record, false);
+    reply_with(state, request->call, &job->record, version, false);
     return 0;
 }
 

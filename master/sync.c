@@ -123,6 +123,10 @@ static int admit(struct state *state,
         *out_agent = agent;
         return 0;
     }
+    if (agent && roster_agent_was(agent, said->incarnation)) {
+        return error_set(
+            err, ERROR_ABORTED, "this agent has been started anew since this was sent");
+    }
     *out_first = true;
     if (!agent) {
         agent = roster_agent_add(&state->roster, said->agent_id.data);
@@ -136,8 +140,8 @@ static int admit(struct state *state,
     if (agent->state == ROSTER_EXPECTED) {
         no_longer_awaited(state, agent);
     }
+    roster_agent_renew(agent, said->incarnation);
     agent->state = ROSTER_PRESENT;
-    agent->incarnation = said->incarnation;
     agent->work_number = said->work_number;
     agent->grant_count = 0;
     memset(agent->work_request_id, 0, sizeof(agent->work_request_id));
@@ -146,6 +150,41 @@ static int admit(struct state *state,
     state->schedule_dirty = true;
     *out_agent = agent;
     return agent_event(state, agent, "joined", err);
+}
+
+// The worker has ended: what became of on_job_complete, if it was given it.
+static int take_callback(struct state *state,
+                         struct roster_worker *worker,
+                         const Cortex__V1__WorkerStatus *status,
+                         struct error *err)
+{
+    struct job *job = state_job(state, worker->job_id);
+
+    if (!job) {
+        return 0;
+    }
+    switch ((int)status->callback) {
+    case ROSTER_CALLBACK_NOT_BEGUN:
+        return finish_callback_unbegun(state, job, worker, err);
+    case ROSTER_CALLBACK_RETURNED:
+        return finish_callback(state, job, worker, err);
+    default:
+        return 0;
+    }
+}
+
+static int take_end(struct state *state,
+                    struct roster_worker *worker,
+                    const Cortex__V1__WorkerStatus *status,
+                    struct error *err)
+{
+    if (take_callback(state, worker, status, err) != 0) {
+        return -1;
+    }
+    return (int)status->state == ROSTER_FAILED
+               ? finish_worker(
+                     state, worker, cause_of(status->failure), status->error, err)
+               : finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
 }
 
 // What one worker says of itself. The worker may be gone afterwards.
@@ -157,18 +196,15 @@ static int take_status(struct state *state,
     struct job *job = state_job(state, worker->job_id);
     enum roster_worker_state before = worker->state;
 
-    if ((int)status->state == ROSTER_FAILED) {
-        return finish_worker(
-            state, worker, cause_of(status->failure), status->error, err);
-    }
-    if ((int)status->state == ROSTER_EXITED) {
-        return finish_worker(state, worker, FINISH_EXITED, "left in good order", err);
+    if ((int)status->state == ROSTER_FAILED || (int)status->state == ROSTER_EXITED) {
+        return take_end(state, worker, status, err);
     }
     if (!roster_worker_alive(worker) || (int)status->state < ROSTER_INITIALIZING ||
         (int)status->state > ROSTER_FAILED) {
         return 0; // said before it died, or no state that is known here
     }
     worker->state = (enum roster_worker_state)status->state;
+    worker->hungry = worker->hungry || status->hungry;
     if (!job || worker->state == before) {
         return 0;
     }
@@ -196,6 +232,35 @@ static int take_statuses(struct state *state,
             roster_worker_get(&state->roster, status->worker_id);
         if (worker && worker->agent == agent &&
             take_status(state, worker, status, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool is_named(const Cortex__V1__SyncRequest *said, uint64_t worker_id)
+{
+    for (size_t i = 0; i < said->n_workers; i++) {
+        if (said->workers[i]->worker_id == worker_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// An agent that has taken in the newest wishes and does not name a worker has not
+// started it and never will: it was told of it too late, or is leaving.
+static int drop_unstarted(struct state *state,
+                          struct roster_agent *agent,
+                          const Cortex__V1__SyncRequest *said,
+                          struct error *err)
+{
+    struct roster_worker *next;
+
+    for (struct roster_worker *worker = agent->workers; worker; worker = next) {
+        next = worker->next;
+        if (worker->state == ROSTER_PLACED && !is_named(said, worker->worker_id) &&
+            finish_worker(state, worker, FINISH_LOST, "it was not started", err) != 0) {
             return -1;
         }
     }
@@ -257,17 +322,16 @@ static Cortex__V1__DesiredWorker *desired_of(const struct roster_worker *worker)
     return desired;
 }
 
+// Whether the worker asked for more than there was, and now there is.
 static bool can_be_fed(const struct state *state, const struct roster_worker *worker)
 {
     const struct job *job = state_job(state, worker->job_id);
 
-    return worker->wish == ROSTER_RUN && worker->state == ROSTER_RUNNING && job &&
-           job->record.state == JOB_RUNNING && job->workers_awaited == 0 &&
-           batch_ready(&job->book, state->now_ms);
+    return worker->hungry && worker->wish == ROSTER_RUN &&
+           worker->state == ROSTER_RUNNING && job && job->record.state == JOB_RUNNING &&
+           job->workers_awaited == 0 && batch_ready(&job->book, state->now_ms);
 }
 
-// Also those of workers that were told before: that reply may have been lost, or have
-// come after a newer one.
 static void add_ready_jobs(struct state *state,
                            struct roster_agent *agent,
                            Cortex__V1__SyncReply *reply)
@@ -323,21 +387,25 @@ int sync_handle(struct state *state, const struct request *request, struct error
 {
     const Cortex__V1__SyncRequest *said =
         (const Cortex__V1__SyncRequest *)request->message;
-    struct roster_agent *agent;
+    struct roster_agent *agent = NULL;
     bool first;
 
     if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
         return -1;
     }
+    if (agent->parked) {
+        // The newer one takes its place. What this answer tells may be overtaken and
+        // ignored, so the newer one's wants are taken in behind it.
+        answer(state, agent);
+    }
+    bool newest = said->desired_version == agent->desired_version;
     agent->heard_ms = state->now_ms;
     copy_capacity(state, agent, said);
     take_held(state, said); // before a worker's end gives its batches back
     if (take_statuses(state, agent, said, err) != 0 ||
+        (newest && drop_unstarted(state, agent, said, err) != 0) ||
         (first && check_callbacks(state, agent, err) != 0)) {
         return -1;
-    }
-    if (agent->parked) {
-        answer(state, agent); // the newer one takes its place
     }
     uint32_t park_ms =
         said->park_ms < SYNC_PARK_MAX_MS ? said->park_ms : SYNC_PARK_MAX_MS;
@@ -350,12 +418,11 @@ int sync_handle(struct state *state, const struct request *request, struct error
     return 0;
 }
 
-// Whether a worker asked for more than there was, and now there is.
 static bool has_work(const struct state *state, const struct roster_agent *agent)
 {
     for (const struct roster_worker *worker = agent->workers; worker;
          worker = worker->next) {
-        if (worker->hungry && can_be_fed(state, worker)) {
+        if (can_be_fed(state, worker)) {
             return true;
         }
     }

@@ -34,9 +34,14 @@ LEFT = 21
 
 READ_SIZE = 1 << 18  # many small batches in one system call
 PAGE_SIZE = 4096
+FRAME_SIZE_MAX = 64 << 20  # more than the agent can have got in one piece
 HIDDEN_FDS = 8  # how far above the limit ours may go
 
 _HEAD = struct.Struct("<IB")
+
+
+class ProtocolError(OSError):
+    """What came is not what an agent of ours sends."""
 
 
 def hide(fd):
@@ -89,13 +94,16 @@ class Channel:
         return True
 
     def receive(self):
-        """The next frame's type and body; waits for it. EOFError if the agent is gone."""
+        """The next frame's type and body; waits for it. EOFError if the agent is gone,
+        ProtocolError if what comes is no frame."""
         while True:
             at = self._at
             left = len(self._data) - at
             need = 5
             if left >= 5:
                 size, kind = _HEAD.unpack_from(self._data, at)
+                if not 1 <= size <= FRAME_SIZE_MAX:
+                    raise ProtocolError("a frame of %d bytes came" % size)
                 need = size + 4
                 if left >= need:
                     self._at = at + need

@@ -19,6 +19,9 @@ from .predictor import Refused
 ERROR_SIZE = 1000  # characters of the one line that goes into a batch's row
 RESULT_SIZE_MAX = 256 << 20  # bytes of JSON that one predict may return
 
+START_TEXTS = 6
+BATCH_ID_SIZE = 36
+
 NOTHING, VALUE, FAILED = 0, 1, 2  # status in a RESULT frame
 LEAVE_QUIETLY, LEAVE_EMPTY, LEAVE_CLOSING = 0, 1, 2  # reason in a LEAVE frame
 CLOSING_LINES = {
@@ -51,10 +54,15 @@ def unpack_texts(body):
     """The texts of a START frame, each with its size in front."""
     texts = []
     at = 0
-    while at < len(body):
-        size = _SIZE.unpack_from(body, at)[0]
-        at += 4 + size
-        texts.append(body[at - size : at].decode("utf-8"))
+    try:
+        while at < len(body):
+            size = _SIZE.unpack_from(body, at)[0]
+            at += 4 + size
+            texts.append(body[at - size : at].decode("utf-8"))
+    except (struct.error, UnicodeDecodeError):
+        texts = []
+    if at != len(body) or len(texts) != START_TEXTS:
+        raise wire.ProtocolError("a START frame does not hold %d texts" % START_TEXTS)
     return texts
 
 
@@ -68,7 +76,9 @@ class Worker:
 
     def run(self):
         kind, body = self._channel.receive()
-        if kind != wire.START or not self._start(*unpack_texts(body)):
+        if kind != wire.START:
+            raise wire.ProtocolError("a frame of type %d came before START" % kind)
+        if not self._start(*unpack_texts(body)):
             return 1
         return self._serve()
 
@@ -123,13 +133,17 @@ class Worker:
                 if not self._complete():
                     return 1
             elif kind == wire.LEAVE:
+                if not body:
+                    raise wire.ProtocolError("a LEAVE frame without a reason came")
                 return self._leave(body[0])
             else:
-                raise OSError("a frame of the unknown type %d came" % kind)
+                raise wire.ProtocolError("a frame of the unknown type %d came" % kind)
 
     def _batch(self, body):
         channel = self._channel
-        batch_id = body[:36].decode("ascii")
+        if len(body) < BATCH_ID_SIZE or not body[:BATCH_ID_SIZE].isascii():
+            raise wire.ProtocolError("a BATCH frame without a batch id came")
+        batch_id = body[:BATCH_ID_SIZE].decode("ascii")
         self._journal.info("processing batch " + batch_id)
         start_us = time.time_ns() // 1000
         begun = time.monotonic_ns()
@@ -149,7 +163,7 @@ class Worker:
         takes_payload, takes_id, rest = self._takes
         given = dict(rest)
         if takes_payload:
-            given["payload"] = json.loads(str(memoryview(body)[36:], "utf-8"))
+            given["payload"] = json.loads(str(memoryview(body)[BATCH_ID_SIZE:], "utf-8"))
         if takes_id:
             given["batch_id"] = batch_id
         return self._predictor.predict(**given)

@@ -22,10 +22,37 @@ static uint64_t read_length(const char *text, bool *out_odd)
     return length;
 }
 
+/* RFC 9110, section 5.6.2. */
+static bool is_token(const char *text)
+{
+    static const char characters[] = "!#$%&'*+-.^_`|~0123456789"
+                                     "abcdefghijklmnopqrstuvwxyz"
+                                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    return *text && !text[strspn(text, characters)];
+}
+
+/* libmicrohttpd 0.9.75 adds a folded line to the name of the header it continues, so
+ * that "Transfer-Encoding:" with "chunked" on the next line hides there. */
+static bool is_folded(const char *name)
+{
+    static const char *const names[] = {"Content-Length", "Transfer-Encoding"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t size = strlen(names[i]);
+        if (strncasecmp(name, names[i], size) == 0 && name[size]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void framing_header(struct framing *framing, const char *name, const char *value)
 {
     const char *text = value ? value : "";
 
+    framing->odd_name |= !is_token(name) || is_folded(name);
+    framing->hosts += strcasecmp(name, "Host") == 0;
     if (strcasecmp(name, "Content-Length") == 0) {
         bool odd;
         framing->lengths++;
@@ -41,7 +68,12 @@ int framing_check(const struct framing *framing, struct error *err)
 {
     const char *fault = NULL;
 
-    if (framing->lengths > 1) {
+    if (framing->odd_name) {
+        fault =
+            "the request has a header with a malformed name, or on more than one line";
+    } else if (framing->hosts > 1) {
+        fault = "the request has more than one Host";
+    } else if (framing->lengths > 1) {
         fault = "the request has more than one Content-Length";
     } else if (framing->encodings > 1) {
         fault = "the request has more than one Transfer-Encoding";

@@ -4,7 +4,7 @@
  * libmicrohttpd takes the first of two lengths, and a transfer encoding over a length.
  * A proxy in front may see it the other way round, and then one client's bytes become
  * another's request. So whatever is not said once and clearly is refused. Pure.
- * Source: RFC 9112, sections 6.1 and 6.3.
+ * Source: RFC 9112, sections 3.2, 5.1, 6.1 and 6.3.
  */
 #ifndef CORTEX_CLIENT_BRIDGE_FRAMING_H
 #define CORTEX_CLIENT_BRIDGE_FRAMING_H
@@ -17,6 +17,8 @@
 struct framing {
     unsigned lengths;   /* Content-Length headers */
     unsigned encodings; /* Transfer-Encoding headers */
+    unsigned hosts;     /* Host headers */
+    bool odd_name;      /* a name that is no token, or hides a folded length */
     bool odd_length;    /* one that is not just digits */
     bool odd_encoding;  /* one that is not "chunked" */
     uint64_t length;    /* bytes of the body; 0 if not said; huge ones are UINT64_MAX */

@@ -293,8 +293,12 @@ int target_get_number(const struct target *target,
         return 0;
     }
     const char *at = text;
-    while (*at >= '0' && *at <= '9' && number <= (max - (uint64_t)(*at - '0')) / 10) {
-        number = number * 10 + (uint64_t)(*at++ - '0');
+    for (; *at >= '0' && *at <= '9'; at++) {
+        uint64_t digit = (uint64_t)(*at - '0');
+        if (digit > max || number > (max - digit) / 10) {
+            break;
+        }
+        number = number * 10 + digit;
     }
     if (*at || at == text) {
         return error_set(err,

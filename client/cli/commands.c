@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAMES_SIZE (ERROR_MESSAGE_SIZE / 2) /* of those an error lists */
-
 const struct command *const commands[] = {
     &command_deploy,
     &command_get,
@@ -73,13 +71,12 @@ static bool word_of(const struct choice *choice,
 }
 
 // The names among which to choose, each once: "cluster, completion".
-static void add_names(const struct choice *choice, const char *beginning, char *out)
+static void
+add_names(struct buffer *out, const struct choice *choice, const char *beginning)
 {
     const char *last = "";
     size_t last_size = 0;
-    size_t at = 0;
 
-    out[0] = '\0';
     for (const struct command *const *row = commands; *row; row++) {
         const char *word;
         size_t size;
@@ -88,33 +85,34 @@ static void add_names(const struct choice *choice, const char *beginning, char *
             (size == last_size && strncmp(word, last, size) == 0)) {
             continue;
         }
-        at += (size_t)snprintf(
-            out + at, NAMES_SIZE - at, "%s%.*s", at > 0 ? ", " : "", (int)size, word);
+        buffer_add_text(out, out->size > 0 ? ", " : "");
+        buffer_add(out, word, size);
         last = word;
         last_size = size;
     }
 }
 
 // What cannot be chosen: quotes it and lists what could have been meant.
-static int refuse(const struct choice *choice, bool many, struct error *err)
+static void refuse(const struct choice *choice, bool many, struct error *err)
 {
-    char names[NAMES_SIZE];
+    struct buffer names = BUFFER_INIT;
     size_t size = choice->group ? commands_first_word(choice->group) : 0;
     const char *group = choice->group ? choice->group->name : "";
     const char *gap = *choice->typed && choice->group ? " " : "";
     const char *what = many ? "ambiguous" : "unknown";
 
-    add_names(choice, many ? choice->typed : "", names);
-    return error_set(err,
-                     ERROR_INVALID_ARGUMENT,
-                     "%s command \"%.*s%s%.100s\", expected %s: %s (see `cortex help`)",
-                     *choice->typed ? what : "incomplete",
-                     (int)size,
-                     group,
-                     gap,
-                     choice->typed,
-                     *choice->typed ? "one of" : "behind it one of",
-                     names);
+    add_names(&names, choice, many ? choice->typed : "");
+    (void)error_set(err,
+                    ERROR_INVALID_ARGUMENT,
+                    "%s command \"%.*s%s%.100s\", expected %s: %s (see `cortex help`)",
+                    *choice->typed ? what : "incomplete",
+                    (int)size,
+                    group,
+                    gap,
+                    choice->typed,
+                    *choice->typed ? "one of" : "behind it one of",
+                    buffer_text(&names));
+    buffer_fini(&names);
 }
 
 // The only command, or group of commands, that the word begins; a whole word is chosen
@@ -146,7 +144,8 @@ static int choose(const struct choice *choice,
         found_size = size;
     }
     if (!found || many) {
-        return refuse(choice, many, err);
+        refuse(choice, many, err);
+        return -1;
     }
     *out_command = found;
     return 0;

@@ -8,6 +8,7 @@ predictor that calls boto3.client("s3") and nothing more, as users do, is led th
 botocore's own means: AWS_DATA_PATH names a folder with another endpoint rule set.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -71,6 +72,8 @@ class S3Server:
             raise RuntimeError(f"the S3 server does not start:\n{done.stdout}")
         settings = self.read_settings()
         self.endpoint = settings["S3_ENDPOINT"]
+        self.tls_endpoint = settings["S3_TLS_ENDPOINT"]
+        self.ca = settings["S3_CA"]
         data = os.path.join(self.folder, "aws-data")
         os.makedirs(os.path.join(data, "s3", "2006-03-01"))
         rules = os.path.join(data, "s3", "2006-03-01", "endpoint-rule-set-1.json")
@@ -106,6 +109,25 @@ class S3Server:
             stderr=subprocess.DEVNULL,
         )
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add_keys(self, bucket, keys):
+        """Writes objects of one byte, "x", into the bucket's listing only: putting
+        thousands takes Swift minutes."""
+        from swift.common.utils import Timestamp  # here, since they take a second
+        from swift.container.backend import ContainerBroker
+
+        pattern = os.path.join(self.folder, "disk", "containers", "*", "*", "*", "*.db")
+        brokers = [ContainerBroker(path) for path in glob.glob(pattern)]
+        names = {broker.get_info()["container"]: broker for broker in brokers}
+        row = {
+            "created_at": Timestamp.now().internal,
+            "size": 1,
+            "content_type": "text/plain",
+            "etag": "9dd4e461268c8034f5c8564e155c67a6",
+            "deleted": 0,
+            "storage_policy_index": 0,
+        }
+        names[bucket].merge_items([{**row, "name": key} for key in keys])
 
     def client(self, env=None):
         env = env or self.env

@@ -124,7 +124,7 @@ class BadInput(ClusterTest):
 
     def test_too_much_compute_for_any_agent_is_refused(self):
         self.check_deploy_refused(
-            self.config(compute="  compute:\n    cpu: 4000\n"), "cpu", "4000"
+            self.config(compute="  compute:\n    cpu: 4000\n"), "compute", "cpu 4000000m", "the most that any offers is cpu"
         )
 
     # The submission

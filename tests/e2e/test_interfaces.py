@@ -107,7 +107,7 @@ class Interfaces(ClusterTest):
         rows = found["batches"]
         self.assertEqual([row["index"] for row in rows], [0, 1, 2, 3, 4])
         for row in rows:
-            self.assertRegex(row["batch_id"], "^[0-9a-f]{8}-")
+            self.assertRegex(row["id"], "^[0-9a-f]{8}-")
             self.assertEqual(row["state"], "succeeded")
             self.assertEqual(row["attempts"], 1)
 

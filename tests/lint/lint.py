@@ -28,7 +28,8 @@ THIRD_PARTY = {
     "curl/*": ["common/aws_http.c", "common/aws_transfer.c"],
     "sodium.h": [
         "common/noise.c",
-        "common/session.c",
+        "common/key.c",
+        "common/session_cookie.c",
         "common/id.c",
         "common/aws_sign.c",
         "master/keys.c",

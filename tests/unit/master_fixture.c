@@ -340,11 +340,15 @@ static void take_answer(struct fixture_agent *agent, const Cortex__V1__SyncReply
     for (size_t i = 0; i < reply->n_workers; i++) {
         const Cortex__V1__DesiredWorker *desired = reply->workers[i];
         struct fixture_worker *worker = find_worker(agent, desired->worker_id);
+        if (!worker && desired->wish >= WISH(DRAIN)) {
+            continue; // nothing is started only to be ended
+        }
         if (!worker) {
             assert_true(agent->worker_count < FIXTURE_WORKERS_MAX);
             worker = &agent->workers[agent->worker_count++];
             *worker = (struct fixture_worker){.worker_id = desired->worker_id,
-                                              .job_id = desired->job_id};
+                                              .job_id = desired->job_id,
+                                              .state = WORKER(INITIALIZING)};
         }
         worker->wish = desired->wish;
         worker->closes_job = desired->closes_job;
@@ -376,9 +380,6 @@ void fixture_sync(struct master_fixture *fixture, struct fixture_agent *agent)
     said.n_held = agent->held.count > 0;
     for (size_t i = 0; i < agent->worker_count; i++) {
         const struct fixture_worker *worker = &agent->workers[i];
-        if (worker->state == WORKER(UNSPECIFIED)) {
-            continue;
-        }
         Cortex__V1__WorkerStatus *status = &statuses[said.n_workers];
         cortex__v1__worker_status__init(status);
         status->worker_id = worker->worker_id;

@@ -132,9 +132,8 @@ struct fixture_agent {
     uint64_t ready_job;       /* the first of the last answer; 0: none */
 };
 
-/* Says all it has and takes in what it should have: a worker it did not have appears
- * with state UNSPECIFIED, and is not spoken of until the test gives it one; one that is
- * not desired and over is forgotten. */
+/* Says all it has and takes in what it should have: a worker it did not have begins to
+ * initialize; one that is not desired and over is forgotten. */
 void fixture_sync(struct master_fixture *fixture, struct fixture_agent *agent);
 
 /* Syncs until every worker that it should run is running. */

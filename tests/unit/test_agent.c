@@ -107,6 +107,25 @@ sync_one(struct agent *agent, uint64_t worker, enum agent_wish wish, bool ready)
     agent_sync_request_fini(&request);
 }
 
+/* A whole Sync: these workers, each with this share of the cores. */
+static void sync_shares(struct agent *agent, const uint64_t *workers, size_t count)
+{
+    struct agent_sync_request request;
+    struct agent_desired_worker desired[4];
+    struct agent_sync_reply reply = {
+        .desired_version = next_version++, .workers = desired, .workers_count = count};
+
+    for (size_t i = 0; i < count; i++) {
+        desired[i] = (struct agent_desired_worker){.worker_id = workers[i],
+                                                   .job_id = JOB,
+                                                   .wish = AGENT_WISH_RUN,
+                                                   .share = {.cpu_millis = 1500}};
+    }
+    agent_sync_build(agent, AGENT_PARK_MS, &request);
+    agent_sync_apply(agent, request.number, &reply, 0);
+    agent_sync_request_fini(&request);
+}
+
 static enum agent_call next_call(struct agent *agent, int64_t now_ms)
 {
     int64_t wake_ms = INT64_MAX;
@@ -476,6 +495,69 @@ static void a_stopped_worker_drops_what_it_holds(void **state)
     agent_destroy(agent);
 }
 
+static void a_worker_starts_when_the_one_before_it_has_left_its_room(void **state)
+{
+    const uint64_t first[] = {1};
+    const uint64_t second[] = {2};
+    struct agent *agent = make_agent();
+
+    (void)state;
+    sync_shares(agent, first, 1);
+    check_said("start 1, ");
+    sync_shares(agent, second, 1); // the master has given the first one up
+    check_said("stop 1, ");
+    agent_worker_ended(agent, 1, AGENT_FAILURE_NONE, NULL, false, 10);
+    check_said("start 2, ");
+    agent_destroy(agent);
+}
+
+static void a_worker_that_waits_for_room_is_stopped_without_an_effect(void **state)
+{
+    const uint64_t both[] = {1, 2};
+    struct agent *agent = make_agent();
+
+    (void)state;
+    sync_shares(agent, both, 2);
+    check_said("start 1, ");
+    sync_shares(agent, both, 1);
+    check_said("");
+    agent_worker_ended(agent, 1, AGENT_FAILURE_NONE, NULL, false, 10);
+    check_said("");
+    assert_false(agent_has_workers(agent));
+    agent_destroy(agent);
+}
+
+static bool says_hungry(struct agent *agent)
+{
+    struct agent_sync_request request;
+
+    agent_sync_build(agent, AGENT_PARK_MS, &request);
+    bool hungry = request.workers[0].hungry;
+    agent_sync_request_fini(&request);
+    return hungry;
+}
+
+static void a_worker_that_knows_of_no_batch_says_so_with_every_sync(void **state)
+{
+    struct agent_work_request request;
+    struct agent_work_reply nothing = {.work_number = 1};
+    struct agent *agent = make_agent();
+
+    (void)state;
+    sync_one(agent, 1, AGENT_WISH_RUN, false);
+    assert_false(says_hungry(agent)); // not yet up
+    agent_worker_ready(agent, 1, false, 100, 0);
+    assert_false(says_hungry(agent)); // about to ask
+    agent_work_build(agent, 0, &request);
+    agent_work_apply(agent, &nothing, 0);
+    agent_work_request_fini(&request);
+    assert_true(says_hungry(agent));
+    assert_true(says_hungry(agent));
+    sync_one(agent, 1, AGENT_WISH_RUN, true);
+    assert_false(says_hungry(agent));
+    agent_destroy(agent);
+}
+
 static void completion_waits_for_the_last_batch_and_runs_once(void **state)
 {
     struct agent *agent = running_agent(1);
@@ -695,6 +777,9 @@ int main(void)
         cmocka_unit_test(a_workers_end_is_told_after_what_became_of_its_batches),
         cmocka_unit_test(a_worker_that_dies_between_batches_makes_none_suspect),
         cmocka_unit_test(a_stopped_worker_drops_what_it_holds),
+        cmocka_unit_test(a_worker_starts_when_the_one_before_it_has_left_its_room),
+        cmocka_unit_test(a_worker_that_waits_for_room_is_stopped_without_an_effect),
+        cmocka_unit_test(a_worker_that_knows_of_no_batch_says_so_with_every_sync),
         cmocka_unit_test(completion_waits_for_the_last_batch_and_runs_once),
         cmocka_unit_test(on_job_complete_is_not_interrupted_by_a_drain),
         cmocka_unit_test(batches_in_hand_and_results_not_yet_taken_are_held),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_agent_project.c - do hostile archives stay in their folder */
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -258,6 +260,75 @@ static void an_id_that_is_no_hash_is_refused(void **state)
     }
 }
 
+/* Runs tests/fuzz/archives.py; what it wrote is in the folder. */
+static void make_hostile_archives(const char *into)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)execl("/usr/bin/python3",
+                    "python3",
+                    "-B",
+                    TEST_SOURCE_DIR "/tests/fuzz/archives.py",
+                    into,
+                    NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static unsigned count_entries(const char *path)
+{
+    DIR *entries = opendir(path);
+    unsigned count = 0;
+
+    assert_non_null(entries);
+    while (readdir(entries)) {
+        count++;
+    }
+    (void)closedir(entries);
+    return count;
+}
+
+static void every_hostile_archive_is_refused_and_leaves_nothing(void **state)
+{
+    char *hostile = fs_join(folder, "hostile");
+    char *cases = fs_join(hostile, "cases");
+    struct buffer text = BUFFER_INIT;
+    char *rest = NULL;
+    unsigned count = 0;
+
+    (void)state;
+    assert_int_equal(mkdir(hostile, 0700), 0);
+    make_hostile_archives(hostile);
+    assert_int_equal(fs_read(cases, 1 << 20, &text, NULL), 0);
+    unsigned before = count_entries(hostile);
+    for (char *line = strtok_r(text.data, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *says = strchr(line, '\t');
+        struct error err = {0};
+
+        *says++ = '\0';
+        char *path = fs_join(hostile, line);
+        char *into = fs_join(hostile, "target");
+        if (project_unpack(path, into, &err) == 0 || !strstr(err.message, says)) {
+            fail_msg("%s: expected '%s', got: %s", line, says, err.message);
+        }
+        if (count_entries(hostile) != before || fs_exists("/tmp/escaped")) {
+            fail_msg("%s: left something behind", line);
+        }
+        free(path);
+        free(into);
+        count++;
+    }
+    assert_true(count >= 60);
+    buffer_fini(&text);
+    free(cases);
+    free(hostile);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +341,7 @@ int main(void)
         cmocka_unit_test(an_archive_is_downloaded_once_and_checked),
         cmocka_unit_test(bytes_of_another_archive_are_refused),
         cmocka_unit_test(an_id_that_is_no_hash_is_refused),
+        cmocka_unit_test(every_hostile_archive_is_refused_and_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

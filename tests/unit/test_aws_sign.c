@@ -17,6 +17,7 @@
 
 #include "common/aws_sign.h"
 #include "common/fs.h"
+#include "tests/unit/corpus.h"
 
 #define VECTORS     TEST_SOURCE_DIR "/tests/vectors/sigv4"
 #define SUITE       VECTORS "/aws-c-auth/tests/aws-signing-test-suite/v4"
@@ -357,9 +358,34 @@ static void the_first_signature_of_a_chunked_upload_is_the_documented_one(void *
     cJSON_Delete(all);
 }
 
+static void check_key(const cJSON *row)
+{
+    char *key = corpus_text(row, "key");
+    char *encoded = corpus_text(row, "encoded");
+    char *query = corpus_text(row, "query");
+    struct buffer out = BUFFER_INIT;
+
+    aws_sign_encode(&out, key, true);
+    assert_string_equal(buffer_text(&out), encoded);
+    buffer_clear(&out);
+    aws_sign_encode(&out, key, false);
+    assert_string_equal(buffer_text(&out), query);
+    buffer_fini(&out);
+    free(key);
+    free(encoded);
+    free(query);
+}
+
+static void every_key_of_the_corpus_is_encoded_as_it_says(void **state)
+{
+    (void)state;
+    corpus_each("s3_key", 100, check_key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_of_the_corpus_is_encoded_as_it_says),
         cmocka_unit_test(every_case_of_the_official_suite_is_signed_as_published),
         cmocka_unit_test(every_s3_vector_is_signed_with_its_path_encoded_once),
         cmocka_unit_test(a_presigned_url_is_the_documented_one),

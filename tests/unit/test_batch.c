@@ -93,6 +93,18 @@ static void what_a_lost_worker_held_is_queued_again_and_nothing_else(void **stat
     batch_book_fini(&book);
 }
 
+static void prolonged_leases_run_out_later(void **state)
+{
+    struct batch_book book = book_of(1);
+
+    (void)state;
+    (void)lease(&book, 1, 1); // until 2000
+    batch_prolong(&book, 5000);
+    assert_int_equal(batch_release_expired(&book, 6999), 0);
+    assert_int_equal(batch_release_expired(&book, 7001), 1);
+    batch_book_fini(&book);
+}
+
 static void a_failure_is_tried_again_until_no_attempt_is_left(void **state)
 {
     struct batch_book book = book_of(1);
@@ -112,6 +124,41 @@ static void a_failure_is_tried_again_until_no_attempt_is_left(void **state)
     assert_int_equal(row.state, BATCH_FAILED);
     assert_int_equal(row.attempts, 2);
     assert_int_equal(book.failed, 1);
+    batch_book_fini(&book);
+}
+
+static void an_attempt_that_has_ended_takes_nothing_up_again(void **state)
+{
+    struct batch_book book = book_of(1);
+    struct batch_row row;
+    struct batch_report said = {.attempt = 5, .outcome = BATCH_OUTCOME_FAILED};
+
+    (void)state;
+    (void)lease(&book, 1, 5);
+    assert_true(batch_finish(&book, &said, 2, 1000, 7, &row));
+    assert_int_equal(row.attempt, 5);
+    assert_false(batch_hold(&book, 0, 1, 5, 9000));
+    batch_book_fini(&book);
+    book = book_of(1); // after a restart
+    batch_recover(&book, &row, 1000);
+    assert_false(batch_hold(&book, 0, 1, 5, 9000));
+    assert_int_equal(book.in_hand, 0);
+    batch_book_fini(&book);
+}
+
+static void of_two_who_claim_a_batch_after_a_restart_the_newer_has_it(void **state)
+{
+    struct batch_book book = book_of(1);
+
+    (void)state;
+    assert_true(batch_hold(&book, 0, 1, 5, 9000));
+    assert_true(batch_hold(&book, 0, 2, 7, 9000));
+    assert_false(batch_hold(&book, 0, 1, 5, 9000));
+    assert_int_equal(book.in_hand, 1);
+    assert_int_equal(batch_held_by(&book, 2), 1);
+    assert_int_equal(batch_release_worker(&book, 2, 1000), 1);
+    assert_false(batch_hold(&book, 0, 1, 5, 9000));
+    assert_true(batch_hold(&book, 0, 2, 7, 9000));
     batch_book_fini(&book);
 }
 
@@ -184,7 +231,10 @@ int main(void)
         cmocka_unit_test(a_result_counts_once_and_only_from_the_holder),
         cmocka_unit_test(a_late_result_of_an_expired_lease_is_refused),
         cmocka_unit_test(what_a_lost_worker_held_is_queued_again_and_nothing_else),
+        cmocka_unit_test(prolonged_leases_run_out_later),
         cmocka_unit_test(a_failure_is_tried_again_until_no_attempt_is_left),
+        cmocka_unit_test(an_attempt_that_has_ended_takes_nothing_up_again),
+        cmocka_unit_test(of_two_who_claim_a_batch_after_a_restart_the_newer_has_it),
         cmocka_unit_test(a_batch_in_predict_at_three_deaths_is_failed_and_not_before),
         cmocka_unit_test(one_that_was_never_begun_costs_no_attempt),
         cmocka_unit_test(recovery_queues_the_gaps_and_takes_up_what_is_still_held),

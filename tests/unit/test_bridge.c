@@ -30,6 +30,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/rpc_server.h"
+#include "tests/unit/corpus.h"
 
 #define JOB         0x69d6faf82e4660d3u /* the only one there is */
 #define JOB_TEXT    "69d6faf82e4660d3"
@@ -1450,6 +1451,30 @@ static int tear_down(void **state)
     return stop_bridge(&bridge) + stop_bridge(&impatient);
 }
 
+static void check_request(const cJSON *row)
+{
+    char *name = corpus_text(row, "name");
+    char *request = corpus_text(row, "request");
+    char *part = corpus_text(row, "part");
+    int status =
+        (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(row, "status"));
+    char *answer = ask_raw(&bridge, request);
+
+    if (status_of(answer) != status || (part && !strstr(answer, part))) {
+        fail_msg("%s: expected %d, got:\n%.300s", name, status, answer);
+    }
+    free(answer);
+    free(part);
+    free(request);
+    free(name);
+}
+
+static void every_request_of_the_corpus_is_answered_as_it_says(void **state)
+{
+    (void)state;
+    corpus_each("http", 120, check_request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1476,6 +1501,7 @@ int main(void)
         cmocka_unit_test(a_request_whose_end_is_in_doubt_is_refused_and_cut),
         cmocka_unit_test(chunked_bodies_and_requests_in_a_row_are_read),
         cmocka_unit_test(a_body_of_10_mib_is_passed_on_and_a_larger_one_is_413),
+        cmocka_unit_test(every_request_of_the_corpus_is_answered_as_it_says),
         cmocka_unit_test(headers_without_end_are_refused),
         cmocka_unit_test(the_log_so_far_is_sent_from_any_byte_on),
         cmocka_unit_test(a_long_log_arrives_whole),

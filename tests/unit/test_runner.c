@@ -111,8 +111,8 @@ static void two_frames_in_one_read_are_both_there(void **state)
     buffer_fini(&in);
 }
 
-/* The rules themselves are Python's to check: the table is in the script. */
-static void every_rule_of_a_predictors_signature_is_held(void **state)
+/* Python's side is Python's to check: the tables are in the scripts. */
+static void check_in_python(const char *script)
 {
     char template[] = "/tmp/cortex-test-XXXXXX";
     char *folder = mkdtemp(template);
@@ -120,22 +120,28 @@ static void every_rule_of_a_predictors_signature_is_held(void **state)
     int status = -1;
     pid_t pid;
 
-    (void)state;
     assert_int_equal(home_write_runner(folder, NULL), 0);
     pid = fork();
     if (pid == 0) {
-        (void)execl("/usr/bin/python3",
-                    "python3",
-                    "-B",
-                    TEST_SOURCE_DIR "/tests/unit/predictor_rules.py",
-                    runner,
-                    NULL);
+        (void)execl("/usr/bin/python3", "python3", "-B", script, runner, NULL);
         _exit(127);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     free(runner);
     assert_int_equal(fs_remove_tree(folder, NULL), 0);
+}
+
+static void every_rule_of_a_predictors_signature_is_held(void **state)
+{
+    (void)state;
+    check_in_python(TEST_SOURCE_DIR "/tests/unit/predictor_rules.py");
+}
+
+static void a_runner_ends_in_good_order_when_its_agent_talks_nonsense(void **state)
+{
+    (void)state;
+    check_in_python(TEST_SOURCE_DIR "/tests/unit/runner_frames.py");
 }
 
 int main(void)
@@ -146,6 +152,7 @@ int main(void)
         cmocka_unit_test(what_no_runner_sends_is_refused),
         cmocka_unit_test(two_frames_in_one_read_are_both_there),
         cmocka_unit_test(every_rule_of_a_predictors_signature_is_held),
+        cmocka_unit_test(a_runner_ends_in_good_order_when_its_agent_talks_nonsense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

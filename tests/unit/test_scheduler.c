@@ -274,6 +274,11 @@ static void workers_that_need_nothing_are_still_bounded(void **state)
     assert_int_equal(board->jobs[0].planned, 7);
 }
 
+static size_t one_of(size_t count, unsigned *seed)
+{
+    return count > 0 ? (size_t)rand_r(seed) % count : 0;
+}
+
 // What max-min fair means at least: whoever has less than it wants fits nowhere. Over
 // many random boards.
 static void whoever_lacks_a_worker_fits_nowhere(void **state)
@@ -284,7 +289,8 @@ static void whoever_lacks_a_worker_fits_nowhere(void **state)
     for (int round = 0; round < 300; round++) {
         free(board->plan.placements);
         *board = (struct board){0};
-        for (int i = rand_r(&seed) % 5; i >= 0; i--) {
+        size_t agents = (size_t)rand_r(&seed) % 5 + 1;
+        for (size_t i = 0; i < agents; i++) {
             add_agent(board,
                       room(rand_r(&seed) % 9, rand_r(&seed) % 33, rand_r(&seed) % 3));
         }
@@ -295,9 +301,7 @@ static void whoever_lacks_a_worker_fits_nowhere(void **state)
                     room(rand_r(&seed) % 3 + 1, rand_r(&seed) % 5, rand_r(&seed) % 2));
         }
         for (int i = rand_r(&seed) % 12; i > 0; i--) {
-            add_worker(board,
-                       (size_t)rand_r(&seed) % jobs,
-                       (size_t)rand_r(&seed) % board->plan.agent_count);
+            add_worker(board, one_of(jobs, &seed), one_of(agents, &seed));
         }
         run(board);
         // The scheduler took from the rooms it was given: what is left is free.

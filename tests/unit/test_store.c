@@ -15,6 +15,8 @@
 #include "common/fs.h"
 #include "master/store.h"
 
+#define SCHEMA 2 /* files in master/schema */
+
 struct fixture {
     char folder[32];
     char *path;
@@ -95,7 +97,7 @@ static void a_new_store_has_the_newest_schema_and_says_whose_it_is(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     assert_int_equal(sql(fixture, "PRAGMA user_version", &version), SQLITE_ROW);
-    assert_int_equal(version, 1);
+    assert_int_equal(version, SCHEMA);
     assert_int_equal(sql(fixture, "PRAGMA application_id", &application), SQLITE_ROW);
     assert_int_equal(application, 0x43585354);
 }
@@ -144,7 +146,7 @@ static void a_newer_database_is_refused_and_left_as_it_is(void **state)
     assert_int_equal(err.code, ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, fixture->path));
     assert_non_null(strstr(err.message, "schema 99"));
-    assert_non_null(strstr(err.message, "newer than this program's 1"));
+    assert_non_null(strstr(err.message, "newer than this program's"));
     assert_int_equal(sql(fixture, "PRAGMA user_version", &version), SQLITE_ROW);
     assert_int_equal(version, 99);
 }
@@ -642,9 +644,7 @@ static void a_job_is_removed_with_all_that_is_its_own(void **state)
         put_batch(fixture, job_id, 1, BATCH_FAILED);
         assert_int_equal(store_segment_put(store, job_id, &segment, NULL), 0);
     }
-    assert_int_equal(put_worker(fixture, 1), 0);
     assert_int_equal(store_job_delete(store, 5, NULL), 0);
-    assert_int_equal(workers(fixture), 0);
     assert_int_equal(store_job_delete_all(store, "a", NULL), 0);
     for (uint64_t job_id = 5; job_id <= 7; job_id++) {
         assert_int_equal(

@@ -259,6 +259,21 @@ static void numbers_are_whole_and_bounded(void **state)
     target_fini(&target);
 }
 
+static void a_bound_below_ten_bounds_too(void **state)
+{
+    (void)state;
+    struct target target;
+    struct error err = {0};
+    uint64_t number = 0;
+
+    parse("/a?limit=8&other=5", &target);
+    assert_int_equal(target_get_number(&target, "limit", 5, &number, &err), -1);
+    assert_int_equal(number, 0);
+    assert_int_equal(target_get_number(&target, "other", 5, &number, &err), 0);
+    assert_int_equal(number, 5);
+    target_fini(&target);
+}
+
 static void a_parameter_said_twice_must_say_the_same(void **state)
 {
     struct target target;
@@ -306,6 +321,13 @@ static void a_body_whose_end_is_in_doubt_is_refused(void **state)
         {{"Content-Length", "0x1"}},
         {{"Content-Length", ""}},
         {{"Content-Length", NULL}},
+        {{"Content-Length ", "1"}},
+        {{"Transfer-Encoding\t", "chunked"}},
+        {{"Transfer-Encodingchunked", ""}},
+        {{"content-length3", "2"}},
+        {{"", "1"}},
+        {{"X Y", "1"}},
+        {{"Host", "a"}, {"host", "a"}},
     };
     uint64_t length;
 
@@ -346,6 +368,7 @@ int main(void)
         cmocka_unit_test(booleans_are_spelled_as_in_go),
         cmocka_unit_test(a_parameter_that_is_not_there_changes_nothing),
         cmocka_unit_test(numbers_are_whole_and_bounded),
+        cmocka_unit_test(a_bound_below_ten_bounds_too),
         cmocka_unit_test(a_parameter_said_twice_must_say_the_same),
         cmocka_unit_test(a_body_whose_end_is_in_doubt_is_refused),
         cmocka_unit_test(a_clear_length_is_read),

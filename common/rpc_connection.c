@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rpc_connection.c - how one message goes out over nng and its answer comes back */
+#include "common/rpc_connection.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+
+/* nng's pause between attempts to connect: doubles from the first to the second. */
+#define RECONNECT_MIN_MS 20
+#define RECONNECT_MAX_MS 500
+
+/* What is waited for. */
+enum step { STEP_SEND, STEP_RECEIVE, STEP_PAUSE };
+
+struct rpc_connection {
+    nng_socket socket;
+    nng_aio *aio;
+    char *url;
+    _Atomic int64_t heard_ms;
+
+    pthread_mutex_t lock; /* guards the next two */
+    bool cancelled;       /* for good */
+    nng_pipe pipe;        /* the connection; its id is 0 while there is none */
+};
+
+static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct rpc_connection *connection = arg;
+
+    (void)event;
+    pthread_mutex_lock(&connection->lock);
+    connection->pipe = pipe;
+    pthread_mutex_unlock(&connection->lock);
+}
+
+static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct rpc_connection *connection = arg;
+
+    (void)event;
+    pthread_mutex_lock(&connection->lock);
+    if (connection->pipe.id == pipe.id) {
+        connection->pipe.id = 0;
+    }
+    pthread_mutex_unlock(&connection->lock);
+}
+
+/* False if there is no connection now. */
+static bool close_pipe(struct rpc_connection *connection)
+{
+    pthread_mutex_lock(&connection->lock);
+    nng_pipe pipe = connection->pipe;
+    pthread_mutex_unlock(&connection->lock);
+    if (pipe.id != 0) {
+        (void)nng_pipe_close(pipe);
+    }
+    return pipe.id != 0;
+}
+
+/* Starts a step and waits for its end: nng's result. A cancel either comes before the
+ * start, and is seen here, or finds the step under way. */
+static int
+take_step(struct rpc_connection *connection, enum step step, int64_t timeout_ms)
+{
+    nng_duration duration = (nng_duration)(timeout_ms < 1 ? 1 : timeout_ms);
+
+    pthread_mutex_lock(&connection->lock);
+    if (connection->cancelled) {
+        pthread_mutex_unlock(&connection->lock);
+        return NNG_ECANCELED;
+    }
+    nng_aio_set_timeout(connection->aio, duration);
+    switch (step) {
+    case STEP_SEND:
+        nng_send_aio(connection->socket, connection->aio);
+        break;
+    case STEP_RECEIVE:
+        nng_recv_aio(connection->socket, connection->aio);
+        break;
+    case STEP_PAUSE:
+        nng_aio_set_timeout(connection->aio, NNG_DURATION_INFINITE);
+        nng_sleep_aio(duration, connection->aio);
+        break;
+    }
+    pthread_mutex_unlock(&connection->lock);
+    nng_aio_wait(connection->aio);
+    return nng_aio_result(connection->aio);
+}
+
+static enum rpc_end give_up_cancelled(struct rpc_connection *connection,
+                                      struct error *err)
+{
+    (void)error_set(
+        err, ERROR_CANCELLED, "the call to %s was cancelled", connection->url);
+    return RPC_GIVEN_UP;
+}
+
+/* Why a message did not go out. */
+static enum rpc_end sending_failed(struct rpc_connection *connection,
+                                   const struct rpc_exchange *exchange,
+                                   int rc,
+                                   struct error *err)
+{
+    int64_t waited_ms = clock_monotonic_ms() - exchange->start_ms;
+
+    if (rc == NNG_ECANCELED) {
+        return give_up_cancelled(connection, err);
+    }
+    if (rc == NNG_ETIMEDOUT && close_pipe(connection)) {
+        (void)error_set(err,
+                        ERROR_UNAVAILABLE,
+                        "%s takes no requests (tried for %lld ms)",
+                        connection->url,
+                        (long long)waited_ms);
+    } else if (rc == NNG_ETIMEDOUT) {
+        (void)error_set(err,
+                        ERROR_UNAVAILABLE,
+                        "nobody listens on %s (tried for %lld ms)",
+                        connection->url,
+                        (long long)waited_ms);
+    } else {
+        (void)error_set(err,
+                        ERROR_UNAVAILABLE,
+                        "cannot send to %s: %s",
+                        connection->url,
+                        nng_strerror(rc));
+    }
+    return RPC_LOST;
+}
+
+/* Why no answer came to a message that went out. */
+static enum rpc_end receiving_failed(struct rpc_connection *connection,
+                                     const struct rpc_exchange *exchange,
+                                     int rc,
+                                     struct error *err)
+{
+    int64_t waited_ms = clock_monotonic_ms() - exchange->start_ms;
+
+    if (rc == NNG_ECANCELED) {
+        return give_up_cancelled(connection, err);
+    }
+    if (rc == NNG_ETIMEDOUT) {
+        // Perhaps the connection is dead and nobody has said so.
+        (void)close_pipe(connection);
+        (void)error_set(err,
+                        ERROR_DEADLINE_EXCEEDED,
+                        "%s did not answer %s within %lld ms",
+                        connection->url,
+                        exchange->what,
+                        (long long)waited_ms);
+        return RPC_LOST;
+    }
+    (void)error_set(err,
+                    ERROR_UNAVAILABLE,
+                    "the connection to %s broke before %s was answered",
+                    connection->url,
+                    exchange->what);
+    return RPC_LOST;
+}
+
+enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
+                                     const struct rpc_exchange *exchange,
+                                     struct nng_msg *message,
+                                     struct nng_msg **out_answer,
+                                     struct error *err)
+{
+    int64_t left_ms = exchange->end_ms - clock_monotonic_ms();
+
+    nng_aio_set_msg(connection->aio, message);
+    int rc = take_step(connection,
+                       STEP_SEND,
+                       left_ms < exchange->connect_ms ? left_ms : exchange->connect_ms);
+    if (rc != 0) {
+        nng_msg_free(message);
+        nng_aio_set_msg(connection->aio, NULL);
+        return sending_failed(connection, exchange, rc, err);
+    }
+    rc = take_step(connection, STEP_RECEIVE, exchange->end_ms - clock_monotonic_ms());
+    if (rc != 0) {
+        return receiving_failed(connection, exchange, rc, err);
+    }
+    atomic_store(&connection->heard_ms, clock_monotonic_ms());
+    *out_answer = nng_aio_get_msg(connection->aio);
+    return RPC_ANSWERED;
+}
+
+int rpc_connection_pause(struct rpc_connection *connection,
+                         int64_t duration_ms,
+                         struct error *err)
+{
+    if (take_step(connection, STEP_PAUSE, duration_ms) != 0) {
+        (void)give_up_cancelled(connection, err);
+        return -1;
+    }
+    return 0;
+}
+
+void rpc_connection_hang_up(struct rpc_connection *connection)
+{
+    (void)close_pipe(connection);
+}
+
+void rpc_connection_cancel(struct rpc_connection *connection)
+{
+    pthread_mutex_lock(&connection->lock);
+    connection->cancelled = true;
+    pthread_mutex_unlock(&connection->lock);
+    nng_aio_cancel(connection->aio);
+}
+
+int64_t rpc_connection_heard_ms(const struct rpc_connection *connection)
+{
+    return atomic_load(&connection->heard_ms);
+}
+
+const char *rpc_connection_url(const struct rpc_connection *connection)
+{
+    return connection->url;
+}
+
+/* --- opening --- */
+
+static int set_nng_error(struct error *err, int rc, const char *url)
+{
+    bool no_memory = rc == NNG_ENOMEM;
+
+    return error_set(err,
+                     no_memory ? ERROR_RESOURCE_EXHAUSTED : ERROR_INVALID_ARGUMENT,
+                     "cannot dial \"%s\": %s, expected an address such as "
+                     "tcp://127.0.0.1:8790 or ipc:///run/cortex.ipc",
+                     url,
+                     nng_strerror(rc));
+}
+
+static int open_socket(struct rpc_connection *connection, size_t size_max)
+{
+    int rc = nng_req0_open(&connection->socket);
+
+    if (rc != 0 || (rc = nng_aio_alloc(&connection->aio, NULL, NULL)) != 0) {
+        return rc;
+    }
+    const struct {
+        const char *name;
+        nng_duration value;
+    } times[] = {
+        {NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE},
+        {NNG_OPT_RECONNMINT, RECONNECT_MIN_MS},
+        {NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS},
+    };
+    for (size_t i = 0; rc == 0 && i < sizeof(times) / sizeof(times[0]); i++) {
+        rc = nng_socket_set_ms(connection->socket, times[i].name, times[i].value);
+    }
+    if (rc == 0) {
+        rc = nng_socket_set_size(connection->socket, NNG_OPT_RECVMAXSZ, size_max);
+    }
+    return rc;
+}
+
+static int dial(struct rpc_connection *connection)
+{
+    nng_socket socket = connection->socket;
+    nng_dialer dialer;
+    int rc = nng_dialer_create(&dialer, socket, connection->url);
+
+    if (rc == 0) {
+        rc = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, pipe_added, connection);
+    }
+    if (rc == 0) {
+        rc = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, pipe_removed, connection);
+    }
+    return rc == 0 ? nng_dialer_start(dialer, NNG_FLAG_NONBLOCK) : rc;
+}
+
+int rpc_connection_open(const char *url,
+                        size_t size_max,
+                        struct rpc_connection **out_connection,
+                        struct error *err)
+{
+    struct rpc_connection *connection = memory_zalloc(sizeof(*connection));
+
+    connection->url = memory_strdup(url);
+    pthread_mutex_init(&connection->lock, NULL);
+    atomic_init(&connection->heard_ms, clock_monotonic_ms());
+    int rc = open_socket(connection, size_max);
+    if (rc == 0) {
+        rc = dial(connection);
+    }
+    if (rc != 0) {
+        // The socket, which never had a connection, is left behind.
+        (void)set_nng_error(err, rc, url);
+        nng_aio_free(connection->aio);
+        pthread_mutex_destroy(&connection->lock);
+        free(connection->url);
+        free(connection);
+        return -1;
+    }
+    *out_connection = connection;
+    return 0;
+}

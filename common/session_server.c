@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session_server.c - who has proven which key, and what is accepted from him */
+#include "common/session_server.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/bytes.h"
+#include "common/id.h"
+#include "common/map.h"
+#include "common/replay_window.h"
+
+#define SWEEP_MS 1000 /* between looks for sessions that have ended */
+
+enum session_state { SESSION_PENDING, SESSION_LIVE };
+
+struct session {
+    uint64_t id;
+    enum session_state state;
+    struct peer *peer;
+    struct noise_key send;
+    struct noise_key receive;
+    uint64_t sent; /* the next counter of ours */
+    struct replay_window window;
+    int64_t used_ms;
+    int64_t expires_ms;
+    int64_t checked_ms; /* when its key was last accepted */
+    enum key_role role;
+    enum key_role wanted;
+    char host[SESSION_HOST_SIZE]; /* where it was last used from */
+    char name[SESSION_NAME_SIZE];
+    char token[SESSION_TOKEN_SIZE];
+};
+
+/* A key that has said hello. */
+struct peer {
+    unsigned char key[KEY_SIZE];
+    uint64_t client_time_ns; /* of its last hello */
+    int64_t hello_ms;        /* when that came */
+    size_t sessions;
+    struct peer *next; /* one whose key begins with the same 8 bytes */
+};
+
+struct session_server {
+    struct session_server_options options;
+    unsigned char prologue[SESSION_PROLOGUE_SIZE + KEY_CLUSTER_SIZE];
+
+    pthread_mutex_t lock; /* guards what follows */
+    struct session_cookie cookie;
+    struct map sessions; /* by id */
+    struct map peers;    /* by the first 8 bytes of the key */
+    size_t peer_count;
+    int64_t swept_ms;
+};
+
+/* A hello on its way to a welcome. */
+struct greeting {
+    struct noise_handshake handshake;
+    struct session_hello hello;
+    enum key_role role;
+};
+
+/* --- peers; the lock is held --- */
+
+static uint64_t peer_hash(const unsigned char key[KEY_SIZE])
+{
+    return bytes_get_u64(key);
+}
+
+static struct peer *find_peer(struct session_server *server,
+                              const unsigned char key[KEY_SIZE])
+{
+    struct peer *peer = map_get(&server->peers, peer_hash(key));
+
+    while (peer && memcmp(peer->key, key, KEY_SIZE) != 0) {
+        peer = peer->next;
+    }
+    return peer;
+}
+
+static void forget_peer(struct session_server *server, struct peer *peer)
+{
+    uint64_t hash = peer_hash(peer->key);
+    struct peer *first = map_get(&server->peers, hash);
+
+    if (first == peer && !peer->next) {
+        (void)map_remove(&server->peers, hash);
+    } else if (first == peer) {
+        map_put(&server->peers, hash, peer->next);
+    } else {
+        while (first->next != peer) {
+            first = first->next;
+        }
+        first->next = peer->next;
+    }
+    server->peer_count--;
+    free(peer);
+}
+
+/* Forgets the one without sessions that has been silent for longest. */
+static void make_room_for_peer(struct session_server *server)
+{
+    struct peer *oldest = NULL;
+    size_t cursor = 0;
+    uint64_t hash;
+    void *value;
+
+    while (map_next(&server->peers, &cursor, &hash, &value)) {
+        for (struct peer *peer = value; peer; peer = peer->next) {
+            if (peer->sessions == 0 && (!oldest || peer->hello_ms < oldest->hello_ms)) {
+                oldest = peer;
+            }
+        }
+    }
+    if (oldest) {
+        forget_peer(server, oldest);
+    }
+}
+
+static struct peer *get_peer(struct session_server *server,
+                             const unsigned char key[KEY_SIZE])
+{
+    struct peer *peer = find_peer(server, key);
+
+    if (!peer) {
+        if (server->peer_count >= SESSION_KEYS_MAX) {
+            make_room_for_peer(server);
+        }
+        peer = memory_zalloc(sizeof(*peer));
+        memcpy(peer->key, key, KEY_SIZE);
+        peer->next = map_get(&server->peers, peer_hash(key));
+        map_put(&server->peers, peer_hash(key), peer);
+        server->peer_count++;
+    }
+    return peer;
+}
+
+/* --- sessions; the lock is held --- */
+
+static void end_session(struct session_server *server, struct session *session)
+{
+    (void)map_remove(&server->sessions, session->id);
+    session->peer->sessions--;
+    key_wipe(session, sizeof(*session));
+    free(session);
+}
+
+/* NULL if there is none, or its time is over. */
+static struct session *
+find_session(struct session_server *server, uint64_t id, int64_t now_ms)
+{
+    struct session *session = map_get(&server->sessions, id);
+
+    if (session && now_ms >= session->expires_ms) {
+        end_session(server, session);
+        return NULL;
+    }
+    return session;
+}
+
+static void end_expired(struct session_server *server, int64_t now_ms)
+{
+    uint64_t *ids = memory_zalloc((server->sessions.count + 1) * sizeof(*ids));
+    size_t count = 0;
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+
+    while (map_next(&server->sessions, &cursor, &id, &value)) {
+        if (now_ms >= ((const struct session *)value)->expires_ms) {
+            ids[count++] = id; // the map must not change while it is walked
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        end_session(server, map_get(&server->sessions, ids[i]));
+    }
+    free(ids);
+}
+
+static void sweep(struct session_server *server, int64_t now_ms)
+{
+    if (now_ms - server->swept_ms >= SWEEP_MS) {
+        server->swept_ms = now_ms;
+        end_expired(server, now_ms);
+    }
+}
+
+/* Ends the session that will be missed least, of the peer or, if NULL, of all: pending
+ * before live, then the one that has not been used for longest. */
+static void make_room_for_session(struct session_server *server,
+                                  const struct peer *peer)
+{
+    struct session *least = NULL;
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+
+    while (map_next(&server->sessions, &cursor, &id, &value)) {
+        struct session *session = value;
+        bool less =
+            !least || session->state < least->state ||
+            (session->state == least->state && session->used_ms < least->used_ms);
+        if (less && (!peer || session->peer == peer)) {
+            least = session;
+        }
+    }
+    if (least) {
+        end_session(server, least);
+    }
+}
+
+static uint64_t choose_id(struct session_server *server)
+{
+    uint64_t id;
+
+    do {
+        server->options.random(&id, sizeof(id));
+    } while (id == 0 || map_get(&server->sessions, id));
+    return id;
+}
+
+/* The session of a handshake that has ended well. Returns its id. */
+static uint64_t add_session(struct session_server *server,
+                            int64_t now_ms,
+                            const char *host,
+                            const unsigned char key[KEY_SIZE],
+                            const struct greeting *greeting,
+                            const struct session *keys)
+{
+    struct session *session = memory_zalloc(sizeof(*session));
+
+    *session = *keys;
+    session->state = SESSION_PENDING;
+    session->used_ms = now_ms;
+    session->checked_ms = now_ms;
+    session->expires_ms = now_ms + SESSION_PENDING_MS;
+    session->role = greeting->role;
+    session->wanted = greeting->hello.role;
+    (void)snprintf(session->host, sizeof(session->host), "%s", host);
+    memcpy(session->name, greeting->hello.name, sizeof(session->name));
+    memcpy(session->token, greeting->hello.token, sizeof(session->token));
+
+    pthread_mutex_lock(&server->lock);
+    sweep(server, now_ms);
+    session->peer = get_peer(server, key);
+    if (session->peer->sessions >= server->options.sessions_per_key_max) {
+        make_room_for_session(server, session->peer);
+    }
+    if (server->sessions.count >= server->options.sessions_max) {
+        make_room_for_session(server, NULL);
+    }
+    uint64_t id = choose_id(server);
+    session->id = id;
+    session->peer->sessions++;
+    map_put(&server->sessions, id, session);
+    pthread_mutex_unlock(&server->lock);
+    return id;
+}
+
+/* --- hello --- */
+
+static enum session_arrival_kind reject(struct session_arrival *out,
+                                        enum session_reject code)
+{
+    session_frame_put_header(out->answer, CODEC_REJECT);
+    bytes_put_u16(out->answer + SESSION_HEADER_SIZE, (uint16_t)code);
+    out->answer_size = SESSION_HEADER_SIZE + 2;
+    return SESSION_ANSWER;
+}
+
+static enum session_arrival_kind ask_for_cookie(const uint8_t *cookie,
+                                                struct session_arrival *out)
+{
+    session_frame_put_header(out->answer, CODEC_COOKIE);
+    memcpy(out->answer + SESSION_HEADER_SIZE, cookie, SESSION_COOKIE_SIZE);
+    out->answer_size = SESSION_HEADER_SIZE + SESSION_COOKIE_SIZE;
+    return SESSION_ANSWER;
+}
+
+/* Whether there is a hello of this pattern behind the header. */
+static bool read_hello(struct session_server *server,
+                       enum noise_pattern pattern,
+                       const uint8_t *frame,
+                       size_t size,
+                       struct greeting *out)
+{
+    uint8_t payload[SESSION_PAYLOAD_MAX];
+
+    noise_responder_init(&out->handshake,
+                         pattern,
+                         server->prologue,
+                         sizeof(server->prologue),
+                         &server->options.key);
+    return noise_hello_read(&out->handshake,
+                            frame + SESSION_HEADER_SIZE,
+                            size - SESSION_HEADER_SIZE,
+                            payload) == 0 &&
+           session_hello_unpack(
+               payload, size - SESSION_HEADER_SIZE - NOISE_HELLO_OVERHEAD, &out->hello);
+}
+
+/* A token is named in the one pattern only, and its secret is known. */
+static bool
+check_token(struct session_server *server, int64_t wall_ms, struct greeting *greeting)
+{
+    unsigned char psk[KEY_SIZE];
+
+    if (greeting->handshake.pattern == NOISE_IK) {
+        return greeting->hello.token[0] == '\0';
+    }
+    if (!server->options.find_token(
+            server->options.data, greeting->hello.token, wall_ms, psk)) {
+        return false;
+    }
+    noise_handshake_set_psk(&greeting->handshake, psk);
+    key_wipe(psk, sizeof(psk));
+    return true;
+}
+
+static int authorize(struct session_server *server,
+                     const struct session_claim *claim,
+                     enum key_role *out_role,
+                     struct error *err)
+{
+    return server->options.authorize(server->options.data, claim, out_role, err);
+}
+
+/* Notes the hello's time; ABORTED if the key has had a later one, which the welcome
+ * then tells. */
+static int check_time(struct session_server *server,
+                      int64_t now_ms,
+                      const struct greeting *greeting,
+                      struct session_welcome *welcome,
+                      struct error *err)
+{
+    uint64_t time_ns = greeting->hello.client_time_ns;
+
+    pthread_mutex_lock(&server->lock);
+    struct peer *peer = get_peer(server, greeting->handshake.remote);
+    uint64_t last_ns = peer->client_time_ns;
+    if (time_ns > last_ns) {
+        peer->client_time_ns = time_ns;
+        peer->hello_ms = now_ms;
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (time_ns > last_ns) {
+        return 0;
+    }
+    welcome->client_time_last_ns = last_ns;
+    return error_set(err,
+                     ERROR_ABORTED,
+                     "the key has said hello with the time %llu ns, expected more "
+                     "than %llu",
+                     (unsigned long long)time_ns,
+                     (unsigned long long)last_ns);
+}
+
+/* All that one who holds his key must fulfil besides; what is missing he is told. */
+static int check_greeting(struct session_server *server,
+                          struct session_time now,
+                          const char *host,
+                          struct greeting *greeting,
+                          struct session_welcome *welcome,
+                          struct error *err)
+{
+    const struct session_hello *hello = &greeting->hello;
+    struct session_claim claim = {
+        .key = greeting->handshake.remote,
+        .host = host,
+        .name = hello->name,
+        .token = hello->token,
+        .role = hello->role,
+        .wall_ms = now.wall_ms,
+    };
+
+    if (hello->protocol_min > SESSION_PROTOCOL ||
+        hello->protocol_max < SESSION_PROTOCOL) {
+        return error_set(err,
+                         ERROR_FAILED_PRECONDITION,
+                         "this client speaks protocols %u to %u, expected %d",
+                         hello->protocol_min,
+                         hello->protocol_max,
+                         SESSION_PROTOCOL);
+    }
+    if (authorize(server, &claim, &greeting->role, err) != 0) {
+        return -1;
+    }
+    return check_time(server, now.monotonic_ms, greeting, welcome, err);
+}
+
+static enum session_arrival_kind answer_greeting(struct session_server *server,
+                                                 struct session_time now,
+                                                 const char *host,
+                                                 struct greeting *greeting,
+                                                 struct session_arrival *out)
+{
+    struct session_welcome welcome = {
+        .code = ERROR_OK,
+        .protocol = SESSION_PROTOCOL,
+        .server_time_ms = (uint64_t)now.wall_ms,
+        .frame_size_max = (uint32_t)server->options.frame_size_max,
+        .lifetime_ms = SESSION_LIFETIME_MS,
+        .messages_max = server->options.messages_max,
+    };
+    uint8_t payload[SESSION_WELCOME_PAYLOAD_MAX];
+    unsigned char ephemeral[KEY_SIZE];
+    unsigned char key[KEY_SIZE];
+    struct session keys = {.id = 0};
+    uint64_t id = 0;
+    struct error error;
+
+    if (check_greeting(server, now, host, greeting, &welcome, &error) == 0) {
+        welcome.role = greeting->role;
+    } else {
+        welcome.code = error.code;
+        memcpy(welcome.sentence, error.message, sizeof(welcome.sentence));
+    }
+    size_t size = session_welcome_pack(&welcome, payload);
+    memcpy(key, greeting->handshake.remote, sizeof(key));
+    server->options.random(ephemeral, sizeof(ephemeral));
+    int result = noise_welcome_write(&greeting->handshake,
+                                     ephemeral,
+                                     payload,
+                                     size,
+                                     out->answer + SESSION_HEADER_SIZE + sizeof(id));
+    key_wipe(ephemeral, sizeof(ephemeral));
+    if (result != 0 ||
+        noise_handshake_split(&greeting->handshake, &keys.send, &keys.receive) != 0) {
+        return SESSION_GARBAGE;
+    }
+    if (welcome.code == ERROR_OK) {
+        id = add_session(server, now.monotonic_ms, host, key, greeting, &keys);
+    }
+    key_wipe(&keys, sizeof(keys));
+    session_frame_put_header(out->answer, CODEC_WELCOME);
+    bytes_put_u64(out->answer + SESSION_HEADER_SIZE, id);
+    out->answer_size = SESSION_HEADER_SIZE + sizeof(id) + NOISE_WELCOME_OVERHEAD + size;
+    return SESSION_ANSWER;
+}
+
+static enum session_arrival_kind take_hello(struct session_server *server,
+                                            struct session_time now,
+                                            const char *host,
+                                            const uint8_t *given_cookie,
+                                            const uint8_t *frame,
+                                            size_t size,
+                                            struct session_arrival *out)
+{
+    struct greeting greeting;
+    uint8_t cookie[SESSION_COOKIE_SIZE];
+
+    if (size < SESSION_HEADER_SIZE + NOISE_HELLO_OVERHEAD ||
+        size > SESSION_PAYLOAD_MAX) {
+        return SESSION_GARBAGE;
+    }
+    pthread_mutex_lock(&server->lock);
+    bool admitted =
+        session_cookie_admit(&server->cookie, now.monotonic_ms, host, given_cookie);
+    session_cookie_make(&server->cookie, host, cookie);
+    pthread_mutex_unlock(&server->lock);
+    if (!admitted) {
+        return ask_for_cookie(cookie, out);
+    }
+    enum session_arrival_kind kind;
+    bool read = read_hello(server, NOISE_IK, frame, size, &greeting) ||
+                (server->options.find_token &&
+                 read_hello(server, NOISE_IK_PSK2, frame, size, &greeting));
+    if (read && check_token(server, now.wall_ms, &greeting)) {
+        kind = answer_greeting(server, now, host, &greeting, out);
+    } else {
+        kind = reject(out, SESSION_REJECT_HELLO);
+    }
+    noise_handshake_wipe(&greeting.handshake);
+    return kind;
+}
+
+static enum session_arrival_kind take_cookie(struct session_server *server,
+                                             struct session_time now,
+                                             const char *host,
+                                             const uint8_t *frame,
+                                             size_t size,
+                                             struct session_arrival *out)
+{
+    size_t before = SESSION_HEADER_SIZE + SESSION_COOKIE_SIZE;
+    enum codec_frame_type type;
+
+    if (size < before || !session_frame_type(frame + before, size - before, &type) ||
+        type != CODEC_HELLO) {
+        return SESSION_GARBAGE;
+    }
+    return take_hello(server,
+                      now,
+                      host,
+                      frame + SESSION_HEADER_SIZE,
+                      frame + before,
+                      size - before,
+                      out);
+}
+
+/* --- data --- */
+
+/* Copies the session, so that the lock need not be held while it is used. */
+static bool copy_session(struct session_server *server,
+                         int64_t now_ms,
+                         uint64_t id,
+                         struct session *out,
+                         unsigned char out_key[KEY_SIZE])
+{
+    pthread_mutex_lock(&server->lock);
+    const struct session *session = find_session(server, id, now_ms);
+    if (session) {
+        *out = *session;
+        memcpy(out_key, session->peer->key, KEY_SIZE);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return session != NULL;
+}
+
+/* Asks about the key again if that is due; if it is refused, the session ends. The
+ * copy's role is what was answered. */
+static bool recheck(struct session_server *server,
+                    struct session_time now,
+                    const char *host,
+                    const unsigned char key[KEY_SIZE],
+                    struct session *copy)
+{
+    struct session_claim claim = {
+        .key = key,
+        .host = host,
+        .name = copy->name,
+        .token = copy->token,
+        .role = copy->wanted,
+        .wall_ms = now.wall_ms,
+    };
+    struct error error;
+
+    if (now.monotonic_ms - copy->checked_ms < SESSION_RECHECK_MS &&
+        strcmp(host, copy->host) == 0) {
+        return true;
+    }
+    if (authorize(server, &claim, &copy->role, &error) == 0) {
+        copy->checked_ms = now.monotonic_ms;
+        return true;
+    }
+    pthread_mutex_lock(&server->lock);
+    struct session *session = find_session(server, copy->id, now.monotonic_ms);
+    if (session) {
+        end_session(server, session);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return false;
+}
+
+/* After so many messages a new handshake is due, and the time of grace begins. */
+static void wear(struct session_server *server,
+                 struct session *session,
+                 uint64_t count,
+                 int64_t now_ms)
+{
+    if (count >= server->options.messages_max &&
+        session->expires_ms > now_ms + SESSION_GRACE_MS) {
+        session->expires_ms = now_ms + SESSION_GRACE_MS;
+    }
+}
+
+/* An authentic message has come in; false if it came before, or the session has ended
+ * since. */
+static bool note_message(struct session_server *server,
+                         int64_t now_ms,
+                         const char *host,
+                         uint64_t counter,
+                         const struct session *copy)
+{
+    pthread_mutex_lock(&server->lock);
+    struct session *session = find_session(server, copy->id, now_ms);
+    bool accepted = session && replay_window_accept(&session->window, counter);
+    if (accepted) {
+        if (session->state == SESSION_PENDING) {
+            session->state = SESSION_LIVE;
+            session->expires_ms = now_ms + SESSION_LIFETIME_MS + SESSION_GRACE_MS;
+        }
+        session->used_ms = now_ms;
+        session->checked_ms = copy->checked_ms;
+        session->role = copy->role;
+        (void)snprintf(session->host, sizeof(session->host), "%s", host);
+        wear(server, session, counter, now_ms);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return accepted;
+}
+
+static enum session_arrival_kind take_data(struct session_server *server,
+                                           struct session_time now,
+                                           const char *host,
+                                           uint8_t *frame,
+                                           size_t size,
+                                           struct session_arrival *out)
+{
+    struct session copy;
+    uint64_t id;
+    uint64_t counter;
+
+    if (!session_data_claims(frame, size, &id, &counter)) {
+        return SESSION_GARBAGE;
+    }
+    if (!copy_session(server, now.monotonic_ms, id, &copy, out->key)) {
+        return reject(out, SESSION_REJECT_SESSION);
+    }
+    enum session_arrival_kind kind = SESSION_GARBAGE;
+    if (session_data_open(&copy.receive, frame, size) == 0) {
+        if (!recheck(server, now, host, out->key, &copy)) {
+            kind = reject(out, SESSION_REJECT_SESSION);
+        } else if (note_message(server, now.monotonic_ms, host, counter, &copy)) {
+            kind = SESSION_OPENED;
+            out->session = id;
+            out->role = copy.role;
+        }
+    }
+    key_wipe(&copy, sizeof(copy));
+    return kind;
+}
+
+/* --- the server --- */
+
+static void set_defaults(struct session_server_options *options)
+{
+    options->sessions_max =
+        options->sessions_max ? options->sessions_max : SESSIONS_MAX;
+    options->sessions_per_key_max = options->sessions_per_key_max
+                                        ? options->sessions_per_key_max
+                                        : SESSIONS_PER_KEY_MAX;
+    options->messages_max =
+        options->messages_max ? options->messages_max : SESSION_MESSAGES_MAX;
+    options->hellos_free =
+        options->hellos_free ? options->hellos_free : SESSION_HELLOS_FREE;
+    options->frame_size_max =
+        options->frame_size_max ? options->frame_size_max : UINT32_MAX;
+    options->random = options->random ? options->random : id_random_bytes;
+}
+
+void session_server_create(const struct session_server_options *options,
+                           struct session_time now,
+                           struct session_server **out_server)
+{
+    struct session_server *server = memory_zalloc(sizeof(*server));
+
+    server->options = *options;
+    set_defaults(&server->options);
+    memcpy(server->prologue, SESSION_PROLOGUE, SESSION_PROLOGUE_SIZE);
+    memcpy(
+        server->prologue + SESSION_PROLOGUE_SIZE, options->cluster, KEY_CLUSTER_SIZE);
+    server->swept_ms = now.monotonic_ms;
+    session_cookie_init(&server->cookie,
+                        server->options.hellos_free,
+                        server->options.random,
+                        now.monotonic_ms);
+    pthread_mutex_init(&server->lock, NULL);
+    *out_server = server;
+}
+
+void session_server_destroy(struct session_server *server)
+{
+    if (!server) {
+        return;
+    }
+    end_expired(server, INT64_MAX);
+    while (server->peer_count > 0) {
+        make_room_for_peer(server);
+    }
+    map_fini(&server->sessions);
+    map_fini(&server->peers);
+    session_cookie_fini(&server->cookie);
+    pthread_mutex_destroy(&server->lock);
+    key_wipe(server, sizeof(*server));
+    free(server);
+}
+
+enum session_arrival_kind session_server_take(struct session_server *server,
+                                              struct session_time now,
+                                              const char *host,
+                                              uint8_t *frame,
+                                              size_t size,
+                                              struct session_arrival *out)
+{
+    enum codec_frame_type type;
+
+    if (!session_frame_type(frame, size, &type)) {
+        return SESSION_GARBAGE;
+    }
+    switch (type) {
+    case CODEC_HELLO:
+        return take_hello(server, now, host, NULL, frame, size, out);
+    case CODEC_COOKIE:
+        return take_cookie(server, now, host, frame, size, out);
+    case CODEC_DATA:
+        return take_data(server, now, host, frame, size, out);
+    case CODEC_WELCOME:
+    case CODEC_REJECT:
+    case CODEC_CLEAR:
+        break;
+    }
+    return SESSION_GARBAGE;
+}
+
+int session_server_seal(struct session_server *server,
+                        struct session_time now,
+                        uint64_t id,
+                        uint8_t *frame,
+                        size_t size)
+{
+    struct session copy;
+    unsigned char key[KEY_SIZE];
+    uint64_t counter = 0;
+
+    if (!copy_session(server, now.monotonic_ms, id, &copy, key)) {
+        return -1;
+    }
+    bool allowed = recheck(server, now, copy.host, key, &copy);
+    pthread_mutex_lock(&server->lock);
+    struct session *session =
+        allowed ? find_session(server, id, now.monotonic_ms) : NULL;
+    if (session) {
+        counter = session->sent++;
+        session->checked_ms = copy.checked_ms;
+        session->role = copy.role;
+        wear(server, session, counter, now.monotonic_ms);
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (session) {
+        session_data_seal(&copy.send, id, counter, frame, size);
+    }
+    key_wipe(&copy, sizeof(copy));
+    return session ? 0 : -1;
+}
+
+struct session_counts session_server_count(struct session_server *server)
+{
+    struct session_counts counts = {.pending = 0};
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+
+    pthread_mutex_lock(&server->lock);
+    counts.keys = server->peer_count;
+    while (map_next(&server->sessions, &cursor, &id, &value)) {
+        const struct session *session = value;
+        counts.pending += session->state == SESSION_PENDING;
+        counts.live += session->state == SESSION_LIVE;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return counts;
+}

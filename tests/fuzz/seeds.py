@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""seeds.py - which inputs a fuzz target begins with
+
+A target fuzz_<what> begins with what the function <what> below yields: bytes as the
+target takes them apart, made of tests/corpus where there is a corpus of that kind. A
+target without a function begins with nothing.
+"""
+import glob
+import gzip
+import json
+import os
+import struct
+import zlib
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CORPUS = os.path.join(TESTS, "corpus")
+
+
+def of(target):
+    """The seeds of fuzz_<what>, as a list of bytes."""
+    function = SEEDS.get(target.removeprefix("fuzz_"))
+    return list(function()) if function else []
+
+
+def rows(kind):
+    """The cases of tests/corpus/<kind>/*.json."""
+    for path in sorted(glob.glob(os.path.join(CORPUS, kind, "*.json"))):
+        with open(path, encoding="utf-8") as file:
+            yield from json.load(file)
+
+
+def files(kind):
+    for path in sorted(glob.glob(os.path.join(CORPUS, kind, "*"))):
+        with open(path, "rb") as file:
+            yield file.read()
+
+
+def text_of(row, key):
+    """Text of a row, whose \\u00XX stand for bytes if the row says so."""
+    return row[key].encode("latin-1" if row.get("bytes") else "utf-8", "surrogatepass")
+
+
+def submission():
+    return (row["body"].encode("utf-8", "surrogatepass") for row in rows("submission"))
+
+
+def json_texts():
+    yield from submission()
+    yield from (text_of(row, "text") for row in rows("json_stream"))
+    yield b'[1,-0.5e+3,"\\ud83c\\udf1e\\n",{"a":{"b":[null,true,false]}}]'
+    yield b'"\xf0\x9f\x8c\x9e\\u0041\\"\\\\"'
+
+
+def behind_a_byte(texts):
+    for number, text in enumerate(texts):
+        yield bytes([number % 256]) + text
+
+
+def yaml_document():
+    yield from files("api_spec")
+    yield b"a: |\n  x\n  y\nb: 'c''d'\n\"e\": [0x1F, 0o17, 1e-3, .inf, ~, yes, 0777]\n"
+
+
+def options():
+    for text in "0 -1 10 512 64K 10Mi 2G 500ms 10s 5m 1h 9223372036854775807 8192P".split():
+        yield text.encode()
+
+
+def aws_sign():
+    for row in rows("s3_key"):
+        key = row["key"].encode("utf-8", "surrogateescape")
+        yield b"\1\x60" + key + b"\0prefix\0" + key + b"\0two  blanks\0"
+
+
+def utf8():
+    yield b"\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x9e\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80"
+
+
+def clock():
+    for number in 0, 1595207264000000000, 2**63 - 1, 2**63, 2**64 - 1:
+        yield struct.pack(">Q", number) + b"69d6faf82e4660d3"
+
+
+def varint(number):
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def frame(method, message, counter, attachment=b""):
+    """A frame as proto/rpc.proto has it."""
+    header = field(1, b"0123456789abcdef") + field(2, method) + field(3, 1500)
+    header += field(4, b"0.1.0")
+    head = b"CX\1\6" + bytes(12) + struct.pack("<QII", counter, len(header), len(message))
+    return head + header + message + attachment
+
+
+METHODS = """Client/Info Client/PutProject Client/Deploy Client/ListApis Client/GetApi
+Client/DeleteApi Client/ResolveEndpoint Client/SubmitJob Client/DryRun Client/GetJob
+Client/StopJob Client/ListBatches Client/ReadLog AgentService/Work AgentService/Sync
+AgentService/AppendLog AgentService/GetSetup AgentService/GetProject""".split()
+
+
+def codec():
+    inner = field(1, 7) + field(2, b"abc") + field(3, 1 << 40)
+    bodies = [b"", field(1, b"image-classifier") + field(2, b"key"), inner]
+    bodies.append(b"".join(field(number, inner) for number in range(1, 12)))
+    for number, method in enumerate(METHODS):
+        for body in bodies:
+            yield frame(b"cortex.v1." + method.encode(), body, number, b"{}")
+    for counter in range(64):
+        yield frame(b"none", bodies[3], counter | counter << 3 & 0x100)
+
+
+def rpc_server():
+    for data in codec():
+        yield b"\0" + data
+        yield b"\1\1" + struct.pack(">QI", len(data) + 4, 0x80000001) + data
+    yield b"\2\0SP\0\0\x30\0\0"
+    yield b"\2GET / HTTP/1.1\r\n\r\n"
+    yield b"\1\1" + b"\xff" * 8
+
+
+def glob_patterns():
+    for row in rows("glob"):
+        pattern = row["pattern"].encode("utf-8", "surrogateescape")
+        yield pattern + b"\0" + row.get("text", "s3://b/k").encode("utf-8", "surrogateescape")
+    for piece in b"*a", b"**a", b"{a,", b"{,}", b"[!b]*", b"?*":
+        yield piece * (1024 // len(piece)) + b"\0" + b"a" * 512
+
+
+def partition():
+    yield bytes([3, 40]) + b"\x021,\x03[2]\x04null"
+
+
+def quantity():
+    return (text.encode() for text in "0 200m 0.5 1Gi 512Mi 1e3 1.0001k 999999999999T .5 5.".split())
+
+
+def input_file():
+    plain = b'{"a":1}\n' * 100
+    packed = gzip.compress(plain)
+    for kind, data in enumerate((packed, b"\x28\xb5\x2f\xfd\x00\x58\x41\0\0abcdefgh", plain)):
+        yield bytes([kind, 255]) + data
+    yield b"\0\1" + packed + packed
+    yield b"\0\1" + packed[:-9]
+    yield b"\0\7" + gzip.compress(bytes(1 << 18))
+
+
+def target():
+    for row in rows("http"):
+        line = row["request"].split("\r\n")[0].split(" ")
+        yield (line[1] if len(line) > 1 else "").encode("latin-1")
+    yield b"/a/b%20c?jobID=69d6faf82e4660d3&limit=3&offset=99&dryRun=t#x"
+    yield b"http://host:80/a?69d6faf82e4660d3"
+
+
+def framing():
+    yield b"Content-Length\0" + b"5\0"
+    yield b"Content-Length\0" + b"5\0Content-Length\0" + b"6\0"
+    yield b"Transfer-Encoding\0chunked\0"
+    yield b"Transfer-Encoding\0chunked\0content-length\0+7\0"
+
+
+def ignore():
+    for path, text in (
+        (b"a/b/c.py", b"# x\n*.py\n!/a/**/c.py\nlogs/\n"),
+        (b"a/b", b"**/b\r\na/**\n\\#x\\ \n[!a-c]?*\n"),
+        (b"x/" * 100, b"**/x/**/x/**/y\n" + b"*a*b*c*d*e*f*\n" * 20),
+    ):
+        yield b"\1" + path + b"\0" + text
+
+
+def json_writer():
+    yield b"\4\0a\0\1b\0\5\xc3\xa9\n\0\2\0\3x\0\6\x7f\"\\\0"
+
+
+def runner():
+    def framed(kind, body):
+        return struct.pack("<IB", len(body) + 1, kind) + body
+
+    result = struct.pack("<BqQ", 1, 1596811445557598, 7) + b'{"a":1}'
+    whole = framed(16, b"\1s3://b/out") + framed(18, result) + framed(19, b"") + framed(21, b"")
+    for step in 1, 7, 255:
+        yield bytes([step]) + whole
+    yield b"\1" + framed(17, b"\1why") + framed(20, b"because")
+    yield b"\1\xff\xff\xff\xff\x12"
+
+
+def hand():
+    yield bytes([0, 1, 1, 2, 2, 0, 18, 3, 3, 1, 5, 9, 6, 0, 7, 7, 20, 1])
+
+
+def archives():
+    import archives as made
+
+    return (data for _, data, _ in made.all_of_them(small=True))
+
+
+def payload():
+    batches = [b"[1]", b"[2,3]", b"[]"]
+    data = b"".join(batches) + b"".join(struct.pack("<I", len(batch)) for batch in batches)
+    data += segment_magic() + struct.pack("<QI", 5, len(batches))
+    yield data + struct.pack("<I", zlib.crc32(data))
+
+
+def segment_magic():
+    import re
+
+    with open(os.path.join(TESTS, "..", "master", "payload.c"), encoding="utf-8") as file:
+        return re.search(r'#define MAGIC\s+"([^"]*)"', file.read()).group(1).encode()
+
+
+SEEDS = {
+    "api_spec": lambda: files("api_spec"),
+    "aws_sign": aws_sign,
+    "blobs": archives,
+    "clock": clock,
+    "codec": codec,
+    "framing": framing,
+    "glob": glob_patterns,
+    "hand": hand,
+    "ignore": ignore,
+    "input_file": input_file,
+    "json": json_texts,
+    "json_scan": lambda: behind_a_byte(json_texts()),
+    "json_stream": lambda: behind_a_byte(json_texts()),
+    "json_text": lambda: behind_a_byte(json_texts()),
+    "json_writer": json_writer,
+    "options": options,
+    "partition": partition,
+    "payload": payload,
+    "project": archives,
+    "quantity": quantity,
+    "rpc_server": rpc_server,
+    "runner": runner,
+    "submission": submission,
+    "target": target,
+    "utf8": utf8,
+    "yaml_document": yaml_document,
+}
