@@ -18,8 +18,7 @@
 #define CPU_WEIGHT     100 /* of one core; the kernel's default */
 #define CPU_WEIGHT_MAX 10000
 
-/* --- files --------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------ */
 
 /* The agent's files here exist already: the kernel makes them with the folder. */
 static int write_file(const char *folder, const char *name, const char *text)
@@ -74,8 +73,7 @@ static bool lists(const char *folder, const char *name, const char *controller)
     return found;
 }
 
-/* --- where --------------------------------------------------------------------------
- */
+/* --- where ------------------------------------------------------------------------ */
 
 /* The next word of a line, which it ends; NULL at the end. */
 static char *next_word(char **at)
@@ -152,8 +150,7 @@ static char *find_own(struct error *err)
     return own;
 }
 
-/* --- the workers' folder ------------------------------------------------------------
- */
+/* --- the workers' folder ---------------------------------------------------------- */
 
 /* Hands the agent's controllers on to the groups below. A group with processes cannot,
  * so the agent goes into one of its own below it, if it was the only one there. */
@@ -245,8 +242,7 @@ void cgroups_close(struct cgroups *cgroups)
     *cgroups = (struct cgroups){0};
 }
 
-/* --- one worker's -------------------------------------------------------------------
- */
+/* --- one worker's ----------------------------------------------------------------- */
 
 static uint64_t weight_of(uint32_t cpu_millis)
 {

@@ -88,8 +88,7 @@ static void release(struct python_envs *envs, struct shared_env *shared)
     free(shared);
 }
 
-/* --- the limit ----------------------------------------------------------------------
- */
+/* --- the limit -------------------------------------------------------------------- */
 
 /* The one to remove next, which the caller frees, or NULL if all are within the limit
  * or in use. One that is not done and nobody's is what a crash left. With the mutex. */
@@ -141,8 +140,7 @@ static void keep_limit(struct python_envs *envs)
     }
 }
 
-/* --- taking -------------------------------------------------------------------------
- */
+/* --- taking ----------------------------------------------------------------------- */
 
 /* Without the mutex; the environment is busy on our behalf. */
 static int make_work(struct python_envs *envs,

@@ -15,8 +15,7 @@
 
 #define UNREADABLE 2 /* exit status of the child that looks */
 
-/* --- who ----------------------------------------------------------------------------
- */
+/* --- who -------------------------------------------------------------------------- */
 
 /* "FIRST-LAST"; false if it is no such text. */
 static bool
@@ -140,8 +139,7 @@ bool sandbox_find(const struct sandbox *sandbox, uid_t uid, struct sandbox_user 
     return true;
 }
 
-/* --- in a child ---------------------------------------------------------------------
- */
+/* --- in a child ------------------------------------------------------------------- */
 
 static void lower_limit(int which, rlim_t max)
 {

@@ -8,7 +8,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 
-/* What is handed on of the agent's environment; docs/OPERATIONS.md tells users. */
+/* What is handed on of the agent's environment; docs/USER_CODE.md tells users. */
 static const char *const handed_on[] = {
     "PATH",
     "LD_LIBRARY_PATH",

@@ -55,8 +55,7 @@ static int tear_down(void **state)
     return fake_master_stop(state);
 }
 
-/* --- what a file says ---------------------------------------------------------------
- */
+/* --- what a file says ------------------------------------------------------------- */
 
 /* The next "# <key>: <value>" from *at on, which the caller frees; NULL: none. */
 static char *next_value(const char **at, const char *key)
@@ -99,8 +98,7 @@ static uint64_t get_outcomes(const char *text, int *out, uint64_t max)
     return n;
 }
 
-/* --- what came ----------------------------------------------------------------------
- */
+/* --- what came -------------------------------------------------------------------- */
 
 static bool may_stop(const struct job *job)
 {

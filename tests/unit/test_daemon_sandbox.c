@@ -50,8 +50,7 @@ static int set_up(void **state)
     return fake_master_start(NULL);
 }
 
-/* --- looking from outside -----------------------------------------------------------
- */
+/* --- looking from outside --------------------------------------------------------- */
 
 /* The number behind "<what>=" in the job's log. */
 static long find_number(struct job *job, const char *what)
@@ -126,8 +125,7 @@ static void stop_job(struct job *job)
     wait_until(job, is_over);
 }
 
-/* --- the tests ----------------------------------------------------------------------
- */
+/* --- the tests -------------------------------------------------------------------- */
 
 static void user_code_reaches_nothing_of_the_agents(void **state)
 {
