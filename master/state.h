@@ -13,6 +13,7 @@
 
 #include "common/map.h"
 #include "master/api.h"
+#include "master/deadletter.h"
 #include "master/job.h"
 #include "master/outbox.h"
 #include "master/roster.h"
@@ -50,6 +51,7 @@ struct state {
     size_t api_count;
     struct map jobs; /* id -> struct job, those that are not over and done with */
     struct roster roster;
+    struct deadletter_book deadletters;
 
     int64_t wake_ms;     /* when something is due at the latest */
     bool schedule_dirty; /* demand or room changed: place workers anew */
