@@ -151,7 +151,8 @@ int recover_state(struct state *state, struct error *err)
         result = complete_job(state, jobs[i], err);
     }
     free(jobs);
-    if (result != 0 || store_worker_each(state->store, load_worker, state, err) != 0) {
+    if (result != 0 || store_worker_each(state->store, load_worker, state, err) != 0 ||
+        deadletter_recover(state, err) != 0) {
         return -1;
     }
     state->schedule_dirty = true;

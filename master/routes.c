@@ -86,7 +86,7 @@ int route_settle(struct state *state, struct error *err)
     if (late_ms >= 0 && control_tick(state, err) != 0) {
         return -1;
     }
-    if (placement_update(state, err) != 0) {
+    if (placement_update(state, err) != 0 || deadletter_update(state, err) != 0) {
         return -1;
     }
     control_answer_stops(state, false);

@@ -41,6 +41,7 @@ void state_fini(struct state *state)
         job_destroy(job);
     }
     map_fini(&state->jobs);
+    deadletter_book_fini(&state->deadletters);
     roster_fini(&state->roster);
     for (size_t i = 0; i < state->api_count; i++) {
         api_version_unref(state->apis[i]);

@@ -13,6 +13,7 @@
 
 #include "common/map.h"
 #include "master/api.h"
+#include "master/deadletter.h"
 #include "master/job.h"
 #include "master/outbox.h"
 #include "master/roster.h"
@@ -57,6 +58,7 @@ struct state {
     size_t api_count;
     struct map jobs; /* id -> struct job, those that are not over and done with */
     struct roster roster;
+    struct deadletter_book deadletters;
 
     struct state_stop *stops; /* not answered yet */
     size_t stop_count;

@@ -94,8 +94,8 @@ int store_job_list(struct store *store,
                    store_job_fn each,
                    void *arg,
                    struct error *err);
-/* Removes the job with its segments, batches and keys. Its workers' rows go when they
- * do. */
+/* Removes the job with its segments, batches, dead letters and keys. Its workers' rows
+ * go when they do. */
 int store_job_delete(struct store *store, uint64_t job_id, struct error *err);
 /* The same for all jobs of an api. */
 int store_job_delete_all(struct store *store, const char *api_name, struct error *err);
@@ -171,6 +171,41 @@ int store_batch_each(struct store *store,
                      store_batch_fn each,
                      void *arg,
                      struct error *err);
+
+/* Dead letters: failed batches that are still to be sent to their job's queue */
+struct store_letter {
+    uint64_t index;
+    uint32_t attempts; /* at the batch, till it was failed */
+    const char *queue_arn;
+    const char *api_name;
+};
+int store_letter_put(struct store *store,
+                     uint64_t job_id,
+                     uint64_t index,
+                     uint32_t attempts,
+                     struct error *err);
+int store_letter_delete(struct store *store,
+                        uint64_t job_id,
+                        uint64_t index,
+                        struct error *err);
+/* 1 ends the walk early, without an error; what it gets is borrowed. */
+typedef int (*store_letter_fn)(void *arg,
+                               const struct store_letter *letter,
+                               struct error *err);
+/* A job's, by index, from `from_index` on, at most limit. */
+int store_letter_each(struct store *store,
+                      uint64_t job_id,
+                      uint64_t from_index,
+                      uint64_t limit,
+                      store_letter_fn each,
+                      void *arg,
+                      struct error *err);
+/* Every job that has any. */
+typedef void (*store_letter_job_fn)(void *arg, uint64_t job_id);
+int store_letter_each_job(struct store *store,
+                          store_letter_job_fn each,
+                          void *arg,
+                          struct error *err);
 
 /* Workers */
 int store_worker_put(struct store *store,

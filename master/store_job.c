@@ -158,6 +158,7 @@ int store_job_delete(struct store *store, uint64_t job_id, struct error *err)
         "DELETE FROM job WHERE job_id = ?1",
         "DELETE FROM segment WHERE job_id = ?1",
         "DELETE FROM batch WHERE job_id = ?1",
+        "DELETE FROM dead_letter WHERE job_id = ?1",
         "DELETE FROM submission_key WHERE job_id = ?1",
     };
 
@@ -176,6 +177,8 @@ int store_job_delete_all(struct store *store, const char *api_name, struct error
         "?1)",
         "DELETE FROM batch WHERE job_id IN (SELECT job_id FROM job WHERE api_name = "
         "?1)",
+        "DELETE FROM dead_letter WHERE job_id IN (SELECT job_id FROM job WHERE "
+        "api_name = ?1)",
         "DELETE FROM submission_key WHERE api_name = ?1",
         "DELETE FROM job WHERE api_name = ?1",
     };

@@ -131,6 +131,9 @@ static int take_result(struct state *state,
         store_batch_put(state->store, job->record.job_id, &row, err) != 0) {
         return -1;
     }
+    if (row.state == BATCH_FAILED && deadletter_add(state, job, &row, err) != 0) {
+        return -1;
+    }
     return batch_all_done(&job->book) ? finish_check(state, job, err) : 0;
 }
 

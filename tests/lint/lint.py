@@ -77,7 +77,7 @@ LAYERS = {
 }
 
 # Arrows inside the master go from a lower number to a higher one or stay level.
-MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "loop": 2, "routes": 3, "prepare": 3}
+MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "courier": 1, "loop": 2, "routes": 3, "prepare": 3}
 MASTER_RANKS.update({name: 4 for name in MASTER_HANDLERS if name != "routes"})
 PURE_MASTER = (
     "api_spec submission json_stream glob partition job batch worker scheduler"

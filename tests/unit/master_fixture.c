@@ -263,6 +263,7 @@ uintptr_t fixture_try_submit(struct master_fixture *fixture,
                    sizeof(prepared->body_hash),
                    "%s",
                    wanted->body_hash ? wanted->body_hash : "hash");
+    prepared->dead_letter_arn = memory_strdup(wanted->dead_letter_arn);
     said.api_name =
         (char *)(uintptr_t)(wanted->api_name ? wanted->api_name : "classifier");
     said.idempotency_key = (char *)(uintptr_t)(wanted->key ? wanted->key : "");

@@ -93,9 +93,10 @@ struct fixture_job {
     uint32_t workers;     /* 0: 1 */
     uint64_t batches;     /* 0: left enqueuing */
     uint64_t timeout_s;
-    uint32_t max_attempts; /* 0: 1 */
-    const char *key;       /* NULL: none */
-    const char *body_hash; /* NULL: "hash" */
+    uint32_t max_attempts;       /* 0: 1 */
+    const char *key;             /* NULL: none */
+    const char *body_hash;       /* NULL: "hash" */
+    const char *dead_letter_arn; /* NULL: none */
 };
 
 /* Calls SubmitJob; *out_job_id is what was prepared. */
