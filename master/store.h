@@ -233,4 +233,12 @@ int store_event_add(struct store *store,
                     const char *detail,
                     struct error *err);
 
+/* Export: all tables, a line for each row. A line is a JSON object with "table" and the
+ * row's columns by name, blobs in hex; it ends with a newline and is borrowed. */
+typedef int (*store_line_fn)(void *arg,
+                             const char *line,
+                             size_t size,
+                             struct error *err);
+int store_export(struct store *store, store_line_fn each, void *arg, struct error *err);
+
 #endif
