@@ -26,7 +26,9 @@ THIRD_PARTY = {
     "sqlite3.h": ["master/store*.c", "master/store_sql.h"],
     "nng/*": ["common/rpc_*.c"],
     "curl/*": ["common/aws_http.c", "common/aws_transfer.c"],
+    "gnutls/gnutls.h": ["client/bridge/tls.c"],  # libmicrohttpd's sessions are GnuTLS's
     "sodium.h": [
+        "client/bridge/tokens.c",  # hashes of tokens, compared in constant time
         "common/noise.c",
         "common/key.c",
         "common/session_cookie.c",
