@@ -9,8 +9,10 @@
  * runs all transfers side by side, with keep-alive, deadlines and retries (5xx,
  * SlowDown, timeouts, broken transfers: exponential backoff with full jitter). Errors
  * begin with the URL. Codes: INVALID_ARGUMENT (kind aws.invalid_s3_path for a malformed
- * URL), NOT_FOUND (bucket or key), PERMISSION_DENIED, UNAVAILABLE (retries used up),
- * OUT_OF_RANGE (over a size limit), ABORTED (the object changed while it was read).
+ * URL), NOT_FOUND (bucket or key), PERMISSION_DENIED, UNAUTHENTICATED (there are no
+ * credentials), UNAVAILABLE (retries used up), OUT_OF_RANGE (over a size limit),
+ * ABORTED (the object changed while it was read), DATA_LOSS (the disk is full or
+ * broken).
  *
  * Source: Amazon S3 API Reference (API_GetObject, API_PutObject, API_ListObjectsV2,
  * API_CreateMultipartUpload), "Common errors".
@@ -44,7 +46,9 @@ struct object_options {
 int object_store_create(const struct object_options *options,
                         struct object_store **out_store,
                         struct error *err);
-/* Ends the I/O thread; calls under way end with CANCELLED. */
+/* Ends the I/O thread; puts under way that were started without waiting end with
+ * CANCELLED. No other call may be under way, and lists and readers must be closed. May
+ * wait for a source of credentials (aws_credentials.h), up to 30 s. */
 void object_store_destroy(struct object_store *store);
 
 /* 0 if the URL is well formed and of a kind the store takes. No I/O. */
