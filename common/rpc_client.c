@@ -2,6 +2,7 @@
 /* rpc_client.c - how a request goes out over nng and its reply comes back */
 #include "common/rpc_client.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ struct rpc_client {
     char release[32];
     size_t frame_size_max;
     struct service *services;
-    uint64_t counter; /* of the last request sent */
+    struct rpc_client *older; /* in the list of all */
+    uint64_t counter;         /* of the last request sent */
 
     /* For the next call: */
     int64_t timeout_ms;
@@ -56,6 +58,10 @@ struct rpc_client {
     struct codec_frame frame;
     ProtobufCMessage *reply;
 };
+
+/* All clients, for those who look for leaks: a client stays though its owner forgot it,
+ * since nng's threads go on with its connection. */
+static struct rpc_client *_Atomic newest;
 
 struct call {
     struct codec_request request;
@@ -327,6 +333,7 @@ int rpc_client_create(const struct rpc_client_options *options,
         free(client);
         return -1;
     }
+    client->older = atomic_exchange(&newest, client);
     *out_client = client;
     return 0;
 }

@@ -42,6 +42,7 @@ struct entry {
 struct table {
     struct entry *entries;
     size_t count;
+    size_t capacity;
 };
 
 /* What tells one state of a file from another; all zero if there is none. */
@@ -348,7 +349,11 @@ static int add_line(
         entry_fini(&entry);
         return error_wrap(err, "%s line %zu", path, number);
     }
-    table->entries = memory_realloc(table->entries, (table->count + 1) * sizeof(entry));
+    if (table->count == table->capacity) {
+        table->capacity = table->capacity ? 2 * table->capacity : 16;
+        table->entries =
+            memory_realloc(table->entries, table->capacity * sizeof(entry));
+    }
     table->entries[table->count++] = entry;
     return 0;
 }

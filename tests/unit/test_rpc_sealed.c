@@ -252,12 +252,18 @@ struct stream {
     bool to_server;
 };
 
-static struct {
+/* Where it listens, and for whom. */
+struct way {
     int listener;
     int server_port;
+};
+
+static struct {
     pthread_mutex_t lock;
     struct buffer seen;      /* all bytes, both directions */
     struct buffer to_server; /* those of the first connection, its SP hello included */
+    struct buffer reply;     /* the last one, with its length in front */
+    bool repeats;            /* that reply instead of each new one */
 } relay = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int port_of(const char *url)
@@ -286,6 +292,20 @@ static int connect_to(int port)
     return fd;
 }
 
+/* Keeps the reply, or puts the one kept in its place, under the nng id of the new one.
+ */
+static void take_reply(char *bytes, size_t size)
+{
+    const size_t before = sizeof(uint64_t) + 4; // the length and nng's id
+
+    if (!relay.repeats) {
+        buffer_clear(&relay.reply);
+        buffer_add(&relay.reply, bytes, size);
+    } else if (size == relay.reply.size) {
+        memcpy(bytes + before, relay.reply.data + before, size - before);
+    }
+}
+
 static void *carry(void *arg)
 {
     struct stream stream = *(struct stream *)arg;
@@ -298,6 +318,8 @@ static void *carry(void *arg)
         buffer_add(&relay.seen, bytes, (size_t)got);
         if (stream.to_server) {
             buffer_add(&relay.to_server, bytes, (size_t)got);
+        } else {
+            take_reply(bytes, (size_t)got);
         }
         pthread_mutex_unlock(&relay.lock);
         (void)send(stream.to, bytes, (size_t)got, MSG_NOSIGNAL);
@@ -318,11 +340,11 @@ static void carry_on(int from, int to, bool to_server)
 
 static void *accept_all(void *arg)
 {
+    const struct way *way = arg;
     int fd;
 
-    (void)arg;
-    while ((fd = accept(relay.listener, NULL, NULL)) >= 0) {
-        int server = connect_to(relay.server_port);
+    while ((fd = accept(way->listener, NULL, NULL)) >= 0) {
+        int server = connect_to(way->server_port);
         carry_on(fd, server, true);
         carry_on(server, fd, false);
     }
@@ -334,17 +356,19 @@ static char *relay_to(const char *url)
 {
     struct sockaddr_in address = loopback(0);
     socklen_t size = sizeof(address);
+    struct way *way = memory_zalloc(sizeof(*way));
     pthread_t thread;
 
-    relay.server_port = port_of(url);
-    relay.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(relay.listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(relay.listener, 16), 0);
-    assert_int_equal(getsockname(relay.listener, (struct sockaddr *)&address, &size),
-                     0);
+    way->server_port = port_of(url);
+    way->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(way->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(way->listener, 16), 0);
+    assert_int_equal(getsockname(way->listener, (struct sockaddr *)&address, &size), 0);
+    pthread_mutex_lock(&relay.lock);
     buffer_clear(&relay.seen);
     buffer_clear(&relay.to_server);
-    assert_int_equal(pthread_create(&thread, NULL, accept_all, NULL), 0);
+    pthread_mutex_unlock(&relay.lock);
+    assert_int_equal(pthread_create(&thread, NULL, accept_all, way), 0);
     assert_int_equal(pthread_detach(thread), 0);
     return memory_format("tcp://127.0.0.1:%d", ntohs(address.sin_port));
 }
@@ -547,6 +571,34 @@ static void all_that_passed_sent_again_changes_nothing(void **state)
     assert_int_equal(call_info(client, NULL, NULL), 0); // who goes on as before
     assert_int_equal(atomic_load(&calls), before + 1);
     free(bytes);
+    free(url);
+}
+
+static void relay_repeats(bool repeats)
+{
+    pthread_mutex_lock(&relay.lock);
+    relay.repeats = repeats;
+    pthread_mutex_unlock(&relay.lock);
+}
+
+static void an_earlier_reply_is_no_answer_to_a_later_request(void **state)
+{
+    (void)state;
+    struct rpc_server *server = start();
+    char *url = relay_to(rpc_server_url(server));
+    struct rpc_client *client = dial(url);
+    int before = atomic_load(&calls);
+    struct error err;
+
+    assert_int_equal(call_info(client, NULL, NULL), 0);
+    relay_repeats(true);
+    rpc_client_set_retry(client, false);
+    assert_int_equal(call_info(client, NULL, &err), -1);
+    relay_repeats(false);
+    assert_int_equal(err.code, ERROR_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "answers another request"));
+    assert_int_equal(atomic_load(&calls), before + 2);
+    assert_int_equal(call_info(client, NULL, NULL), 0);
     free(url);
 }
 
@@ -825,6 +877,7 @@ static void what_a_revoked_key_waited_for_is_not_told(void **state)
     if (waiting.error.code != ERROR_UNAUTHENTICATED) {
         fail_msg("%s", waiting.error.message);
     }
+    assert_false(has_passed(SECRET_TEXT, 8));
     free(url);
 }
 
@@ -856,6 +909,7 @@ int main(int argc, char **argv)
         test(with_a_key_a_server_may_listen_anywhere),
         test(nothing_of_a_call_passes_in_the_clear),
         test(all_that_passed_sent_again_changes_nothing),
+        test(an_earlier_reply_is_no_answer_to_a_later_request),
         test(a_clear_call_to_a_sealed_server_is_hung_up_on),
         test(a_sealed_call_to_a_clear_server_says_nothing_and_fails),
         test(a_server_that_is_not_the_expected_one_is_refused_soon),
