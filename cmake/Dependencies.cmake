@@ -33,6 +33,7 @@ cortex_dependency(cjson      libcjson-dev           cjson/cJSON.h           cjso
 cortex_dependency(sodium     libsodium-dev          sodium.h                sodium)
 cortex_dependency(sqlite     libsqlite3-dev         sqlite3.h               sqlite3)
 cortex_dependency(microhttpd libmicrohttpd-dev      microhttpd.h            microhttpd)
+cortex_dependency(gnutls     libgnutls28-dev        gnutls/gnutls.h         gnutls)
 cortex_dependency(expat      libexpat1-dev          expat.h                 expat)
 cortex_dependency(yaml       libyaml-dev            yaml.h                  yaml)
 cortex_dependency(archive    libarchive-dev         archive.h               archive)

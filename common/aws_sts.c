@@ -13,7 +13,8 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 
-#define STS_CONTENT_TYPE "application/x-www-form-urlencoded; charset=utf-8"
+#define STS_CONTENT_TYPE   "application/x-www-form-urlencoded; charset=utf-8"
+#define STS_CONTENT_HEADER ("Content-Type: " STS_CONTENT_TYPE)
 
 int64_t aws_sts_time(const char *text)
 {
@@ -194,12 +195,8 @@ int aws_sts_assume(const struct aws_settings *settings,
     if (request->caller) {
         sign(url, region, form, request->caller, signs);
     }
-    const char *const headers[] = {"Content-Type: " STS_CONTENT_TYPE,
-                                   signs[0],
-                                   signs[1],
-                                   signs[2],
-                                   signs[3],
-                                   NULL};
+    const char *const headers[] = {
+        STS_CONTENT_HEADER, signs[0], signs[1], signs[2], signs[3], NULL};
     const struct aws_http http = {
         .method = "POST",
         .url = url,

@@ -86,10 +86,12 @@ static int info_of(int fd, const char *url, struct object_info *out, struct erro
     struct stat status;
 
     if (fstat(fd, &status) != 0) {
-        return object_file_error(url, "read", err);
+        (void)object_file_error(url, "read", err);
+        return -1;
     }
     if (!S_ISREG(status.st_mode)) {
-        return error_set(err, ERROR_NOT_FOUND, "%s: it is no file", url);
+        error_set(err, ERROR_NOT_FOUND, "%s: it is no file", url);
+        return -1;
     }
     object_file_info(&status, out);
     return 0;
@@ -102,7 +104,8 @@ static int open_file(const char *url, struct object_info *out_info, struct error
     int fd = open(object_file_path(url), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0) {
-        return object_file_error(url, "open", err);
+        (void)object_file_error(url, "open", err);
+        return -1;
     }
     if (info_of(fd, url, out_info, err) != 0) {
         (void)close(fd);

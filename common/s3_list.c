@@ -17,8 +17,9 @@ struct key {
 struct s3_list {
     struct object_list base;
     struct s3_service *service;
-    char *prefix_url;
-    char *bucket_url; // "s3://bucket/"
+    char *asked_url;    // as it was asked for: errors begin with it
+    const char *prefix; // in asked_url
+    char *bucket_url;   // "s3://bucket/"
 
     /* The page at hand: */
     struct buffer names; // NUL-terminated, one behind the other
@@ -88,14 +89,14 @@ static struct s3_request *page_request(struct s3_list *list)
     s3_request_add_query(request, "list-type", "2");
     s3_request_add_query(request, "encoding-type", "url");
     s3_request_add_query(request, "max-keys", "1000");
-    s3_request_add_query(
-        request, "prefix", list->prefix_url + strlen(list->bucket_url));
+    s3_request_add_query(request, "prefix", list->prefix);
     if (list->token.size > 0) {
         s3_request_add_query(request, "continuation-token", buffer_text(&list->token));
     } else if (*after) {
         s3_request_add_query(request, "start-after", after);
     }
     request->error_in_200 = true;
+    request->subject = list->asked_url;
     return request;
 }
 
@@ -122,7 +123,7 @@ static int fetch_page(struct s3_list *list, struct error *err)
     }
     if (result == 0 && list->truncated && list->token.size == 0) {
         result = error_set(
-            err, ERROR_INTERNAL, "%s: a page without its next one", list->prefix_url);
+            err, ERROR_INTERNAL, "%s: a page without its next one", list->asked_url);
     }
     s3_request_destroy(request);
     return result;
@@ -198,7 +199,7 @@ static int next(struct object_list *base, struct object_entry *out, struct error
             return error_set(err,
                              ERROR_INTERNAL,
                              "%s: expected keys in ascending order, got '%s' late",
-                             list->prefix_url,
+                             list->asked_url,
                              list->names.data + key->name);
         }
     }
@@ -212,7 +213,7 @@ static void close_list(struct object_list *base)
     buffer_fini(&list->token);
     buffer_fini(&list->url);
     free(list->keys);
-    free(list->prefix_url);
+    free(list->asked_url);
     free(list->bucket_url);
     free(list);
 }
@@ -229,7 +230,8 @@ int s3_list_open(struct s3_service *service,
     (void)err;
     list->base = (struct object_list){next, close_list};
     list->service = service;
-    list->prefix_url = memory_format("%s%s", prefix_url, prefix_url[bucket] ? "" : "/");
+    list->asked_url = memory_strdup(prefix_url);
+    list->prefix = list->asked_url + bucket + (prefix_url[bucket] == '/');
     list->bucket_url = memory_format("%.*s/", (int)bucket, prefix_url);
     buffer_add_text(&list->url, start_after);
     *out_list = &list->base;

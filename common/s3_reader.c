@@ -88,42 +88,42 @@ static void fill(struct s3_reader *reader)
     }
 }
 
-// The bytes of the first range, checked once they are there.
-static int
-first_bytes(struct s3_reader *reader, const struct buffer **out, struct error *err)
+// The bytes of the first range once they are there and checked; NULL on failure.
+static const struct buffer *first_bytes(struct s3_reader *reader, struct error *err)
 {
     struct range *range = &reader->ranges[reader->first];
     struct object_info info;
 
     wait_for(reader, range);
     if (range->error.code != ERROR_OK) {
-        return error_copy(err, &range->error);
+        error_copy(err, &range->error);
+        return NULL;
     }
     if (s3_range_check(
             range->request, range->offset, S3_READER_RANGE_SIZE, &info, err) != 0) {
-        return -1;
+        return NULL;
     }
     if (info.size != reader->base.info.size ||
         strcmp(info.etag, reader->base.info.etag) != 0) {
-        return error_set(err,
-                         ERROR_ABORTED,
-                         "%s: the object has changed while it was read",
-                         reader->url);
+        error_set(err,
+                  ERROR_ABORTED,
+                  "%s: the object has changed while it was read",
+                  reader->url);
+        return NULL;
     }
-    *out = &range->request->call.answer_body;
-    return 0;
+    return &range->request->call.answer_body;
 }
 
 static ssize_t
 read_some(struct object_reader *base, void *out, size_t size, struct error *err)
 {
     struct s3_reader *reader = (struct s3_reader *)base;
-    const struct buffer *bytes = NULL;
 
     if (reader->count == 0 || size == 0) {
         return 0;
     }
-    if (first_bytes(reader, &bytes, err) != 0) {
+    const struct buffer *bytes = first_bytes(reader, err);
+    if (!bytes) {
         return -1;
     }
     size_t left = bytes->size - reader->at;

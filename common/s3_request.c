@@ -524,7 +524,7 @@ static void on_done(struct aws_call *call, const struct error *err)
 
     if (err) {
         error_copy(&whole, err);
-        error_wrap(&whole, "%s", request->url);
+        error_wrap(&whole, "%s", request->subject ? request->subject : request->url);
     }
     request->done(request, err ? &whole : NULL);
 }
@@ -596,7 +596,9 @@ int s3_request_run(struct s3_request *request, struct error *err)
     request->done = on_waited;
     request->arg = &latch;
     s3_request_start(request);
-    return latch_wait(&latch, err);
+    int result = latch_wait(&latch, err);
+    request->arg = NULL;
+    return result;
 }
 
 void s3_request_cancel(struct s3_request *request)

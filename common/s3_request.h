@@ -4,7 +4,7 @@
  * A request is addressed, signed, and tried until it succeeds or has failed for good: a
  * bucket of another region is asked there, a clock that is wrong is corrected, keys
  * that have expired are fetched anew, a HEAD that is refused is asked again as a GET,
- * whose refusal says why. Errors begin with the request's URL.
+ * whose refusal says why. Errors begin with the request's URL or subject.
  *
  * Source: Amazon S3 API Reference, "Error responses", "Virtual hosting of buckets".
  */
@@ -39,7 +39,8 @@ char *s3_service_describe(struct s3_service *service);
 struct s3_request {
     struct aws_call call; /* its answer and answer_body say what came */
     struct s3_service *service;
-    char *url; /* "s3://bucket/key" */
+    char *url;           /* "s3://bucket/key" */
+    const char *subject; /* what errors begin with; borrowed; NULL: the URL */
     char *bucket;
     const char *key; /* in url; "" for the bucket itself */
     const char *method;

@@ -14,6 +14,7 @@
 #include "common/object.h"
 #include "common/pool.h"
 #include "master/blobs.h"
+#include "master/courier.h"
 #include "master/enqueuer.h"
 #include "master/joblog.h"
 #include "master/message.h"
@@ -35,6 +36,7 @@ struct act {
     struct payload_cache *payloads;
     struct joblog *joblog;
     struct prepare prepare;
+    struct courier *courier;
     char *jobs_url;
     pthread_mutex_t lock; /* of what follows */
     struct enqueuing *enqueuings;
@@ -684,6 +686,9 @@ void act_carry_out(void *arg, struct action *action)
     case ACTION_FORGET_JOB:
         to_pool(act, action, forget_job);
         return;
+    case ACTION_DEAD_LETTER:
+        courier_send(act->courier, act->loop, action);
+        return;
     }
     action_free(action);
 }
@@ -734,7 +739,9 @@ int act_create(const struct act_options *options,
     pthread_mutex_init(&act->lock, NULL);
     if (open_stores(act, options, err) != 0 || open_files(act, options, err) != 0 ||
         pool_create(ACT_POOL_THREADS, &act->pool, err) != 0 ||
-        pool_create(ACT_ENQUEUE_THREADS, &act->enqueuers, err) != 0) {
+        pool_create(ACT_ENQUEUE_THREADS, &act->enqueuers, err) != 0 ||
+        courier_create(act->pool, act->payloads, &act->prepare, &act->courier, err) !=
+            0) {
         act_destroy(act);
         return -1;
     }
@@ -770,6 +777,7 @@ void act_destroy(struct act *act)
     pthread_mutex_unlock(&act->lock);
     pool_destroy(act->enqueuers);
     pool_destroy(act->pool);
+    courier_destroy(act->courier);
     joblog_destroy(act->joblog);
     if (act->payloads) {
         payload_cache_destroy(act->payloads);

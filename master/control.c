@@ -54,6 +54,73 @@ static int was_there(struct state *state,
     return 0;
 }
 
+// Whether an agent may not have heard yet that its workers of the job are to stop.
+static bool is_pending(const struct state *state, uint64_t job_id)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
+        const struct roster_worker *worker = entry;
+        if (worker->job_id == job_id &&
+            (worker->agent->state != ROSTER_PRESENT ||
+             worker->agent->applied_version < worker->wish_version)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answer_stop(struct state *state, const struct state_stop *stop)
+{
+    Cortex__V1__StopJobReply *reply =
+        message_new(&cortex__v1__stop_job_reply__descriptor);
+    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
+
+    reply->message = memory_format("stopped job %016" PRIx64, stop->job_id);
+    action->call = stop->call;
+    action->message = &reply->base;
+}
+
+static void give_up_stop(struct state *state, const struct state_stop *stop)
+{
+    struct action *action = outbox_add(&state->outbox, ACTION_FAIL);
+
+    action->call = stop->call;
+    action->error = memory_zalloc(sizeof(*action->error));
+    error_set(action->error,
+              ERROR_UNAVAILABLE,
+              "job %016" PRIx64 " is stopped, but the master leaves before all agents "
+              "have heard of it",
+              stop->job_id);
+}
+
+void control_answer_stops(struct state *state, bool all)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < state->stop_count; i++) {
+        const struct state_stop stop = state->stops[i];
+        if (!is_pending(state, stop.job_id)) {
+            answer_stop(state, &stop);
+        } else if (all) {
+            give_up_stop(state, &stop);
+        } else {
+            state->stops[kept++] = stop;
+        }
+    }
+    state->stop_count = kept;
+}
+
+// The step that this is part of ends with control_answer_stops.
+static void await_stop(struct state *state, void *call, uint64_t job_id)
+{
+    state->stops =
+        memory_realloc(state->stops, (state->stop_count + 1) * sizeof(*state->stops));
+    state->stops[state->stop_count++] = (struct state_stop){call, job_id};
+}
+
 int control_stop(struct state *state, const struct request *request, struct error *err)
 {
     const Cortex__V1__StopJobRequest *said =
@@ -61,6 +128,13 @@ int control_stop(struct state *state, const struct request *request, struct erro
     struct job *job = state_job(state, said->job_id);
     bool found = false;
 
+    if (store_request_known(state->store, request->request_id, &found, err) != 0) {
+        return -1;
+    }
+    if (found) {
+        await_stop(state, request->call, said->job_id);
+        return 0;
+    }
     if (said->api_name[0] && !submit_find_api(state, said->api_name, err)) {
         return -1;
     }
@@ -70,16 +144,24 @@ int control_stop(struct state *state, const struct request *request, struct erro
                    ? -1
                    : not_stoppable(said->api_name, said->job_id, found, err);
     }
-    if (finish_job(state, job, JOB_STOPPED, "stopped by a request", err) != 0) {
+    if (finish_job(state, job, JOB_STOPPED, "stopped by a request", err) != 0 ||
+        control_remember(state, request, err) != 0) {
         return -1;
     }
-    Cortex__V1__StopJobReply *reply =
-        message_new(&cortex__v1__stop_job_reply__descriptor);
-    reply->message = memory_format("stopped job %016" PRIx64, said->job_id);
-    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
-    action->call = request->call;
-    action->message = &reply->base;
+    await_stop(state, request->call, said->job_id);
     return 0;
+}
+
+int control_remember(struct state *state,
+                     const struct request *request,
+                     struct error *err)
+{
+    int64_t before_ns = state->wall_ns - STATE_REQUEST_NS;
+
+    return store_request_prune(state->store, before_ns, err) != 0
+               ? -1
+               : store_request_put(
+                     state->store, request->request_id, state->wall_ns, err);
 }
 
 static int lose_agents(struct state *state, struct error *err)

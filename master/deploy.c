@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "master/control.h"
 #include "master/finish.h"
 #include "master/message.h"
 #include "master/query.h"
@@ -248,11 +249,31 @@ static int forget_files(void *arg, const struct job_record *record, struct error
     return 0;
 }
 
+static void reply_deleting(struct state *state, void *call, const char *api_name)
+{
+    Cortex__V1__DeleteApiReply *reply =
+        message_new(&cortex__v1__delete_api_reply__descriptor);
+    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
+
+    reply->message = memory_format("deleting %s", api_name);
+    action->call = call;
+    action->message = &reply->base;
+}
+
 int deploy_delete(struct state *state, const struct request *request, struct error *err)
 {
     const Cortex__V1__DeleteApiRequest *said =
         (const Cortex__V1__DeleteApiRequest *)request->message;
 
+    bool known = false;
+
+    if (store_request_known(state->store, request->request_id, &known, err) != 0) {
+        return -1;
+    }
+    if (known) {
+        reply_deleting(state, request->call, said->api_name);
+        return 0;
+    }
     if (!submit_find_api(state, said->api_name, err) ||
         stop_jobs(state, said->api_name, err) != 0) {
         return -1;
@@ -273,15 +294,11 @@ int deploy_delete(struct state *state, const struct request *request, struct err
     if (store_api_delete(state->store, said->api_name, err) != 0 ||
         store_event_add(
             state->store, state->wall_ns, "api", said->api_name, "deleted", "", err) !=
-            0) {
+            0 ||
+        control_remember(state, request, err) != 0) {
         return -1;
     }
     state_api_remove(state, said->api_name);
-    Cortex__V1__DeleteApiReply *reply =
-        message_new(&cortex__v1__delete_api_reply__descriptor);
-    reply->message = memory_format("deleting %s", said->api_name);
-    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
-    action->call = request->call;
-    action->message = &reply->base;
+    reply_deleting(state, request->call, said->api_name);
     return 0;
 }

@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-// Workers are told to go: at once, or (after success) in good order, one of them
-// writing the log's last line.
-static void dismiss(struct state *state, struct job *job, uint64_t closer)
+// Workers are told to go: at once, or (after success) in good order, but for the one
+// that closes the log: let_close tells it.
+static void dismiss(struct state *state, struct job *job)
 {
     bool in_order = job->record.state == JOB_SUCCEEDED ||
                     job->record.state == JOB_COMPLETED_WITH_FAILURES;
@@ -15,13 +15,33 @@ static void dismiss(struct state *state, struct job *job, uint64_t closer)
     uint64_t key;
     void *entry;
 
+    job->log_open = in_order;
     while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
         struct roster_worker *worker = entry;
-        if (worker->job_id != job->record.job_id) {
-            continue;
+        if (worker->job_id == job->record.job_id &&
+            !(in_order && worker->worker_id == job->closer)) {
+            roster_wish(worker, in_order ? ROSTER_DRAIN : ROSTER_STOP, false);
         }
-        bool closes = in_order && worker->worker_id == closer;
-        roster_wish(worker, in_order ? ROSTER_DRAIN : ROSTER_STOP, closes);
+    }
+}
+
+// The closing line is the log's last: when all others have left, the closer writes it
+// and leaves. If there is none (any more), it is written here.
+static void let_close(struct state *state, struct job *job)
+{
+    struct roster_worker *closer = roster_worker_get(&state->roster, job->closer);
+    size_t others = roster_count_job(&state->roster, job->record.job_id) - !!closer;
+
+    if (!job->log_open || others > 0) {
+        return;
+    }
+    job->log_open = false;
+    if (closer) {
+        roster_wish(closer, ROSTER_DRAIN, true);
+    } else {
+        state_log(state,
+                  job->record.job_id,
+                  "no batches left in queue, job has been completed");
     }
 }
 
@@ -85,7 +105,9 @@ static int end_job(struct state *state,
             0) {
         return -1;
     }
-    dismiss(state, job, closer);
+    job->closer = closer;
+    dismiss(state, job);
+    let_close(state, job);
     state->schedule_dirty = true;
     finish_forget(state, job);
     return 0;
@@ -125,12 +147,8 @@ int finish_check(struct state *state, struct job *job, struct error *err)
     }
     struct roster_worker *worker = last_worker(state, job->record.job_id);
     if (job->callback_known && !job->callback_exists) {
-        if (!worker) { // nobody is left to write the closing line
-            state_log(state,
-                      job->record.job_id,
-                      "no batches left in queue, job has been completed");
-        }
-        uint64_t closer = worker ? worker->worker_id : 0;
+        bool stays = worker && worker->wish == ROSTER_RUN;
+        uint64_t closer = stays ? worker->worker_id : 0;
         return end_job(state, job, job_outcome(job), "", closer, err);
     }
     if (!job->callback_known || !worker || worker->wish != ROSTER_RUN) {
@@ -151,7 +169,9 @@ int finish_callback(struct state *state,
         return 0;
     }
     job->record.callback = JOB_CALLBACK_BACK;
-    return end_job(state, job, job_outcome(job), "", worker->worker_id, err);
+    bool stays = worker->state == ROSTER_COMPLETED; // else it has left already
+    return end_job(
+        state, job, job_outcome(job), "", stays ? worker->worker_id : 0, err);
 }
 
 int finish_callback_unbegun(struct state *state,
@@ -223,6 +243,7 @@ static int take_leave(struct state *state,
         job->workers_failed++;
     }
     if (job->record.state != JOB_RUNNING) {
+        let_close(state, job);
         finish_forget(state, job);
         return 0;
     }

@@ -91,7 +91,9 @@ struct job {
     uint32_t workers_exited;
     uint32_t workers_failed;
     uint32_t workers_awaited; /* after a restart: not heard of yet, may hold batches */
-    bool callback_known;      /* a worker has said whether there is one */
+    uint64_t closer;          /* the worker that writes the log's last line; 0: none */
+    bool log_open;       /* the job is over, and that line is still to be written */
+    bool callback_known; /* a worker has said whether there is one */
     bool callback_exists;
 };
 

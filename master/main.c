@@ -7,6 +7,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "master/export.h"
 #include "master/master.h"
 
 static const char summary[] = "Owns apis, jobs and batches, and hands batches to the "
@@ -18,6 +19,7 @@ int main(int argc, char **argv)
 {
     const char *level = "info";
     int64_t ready_fd = -1;
+    bool exporting = false;
     struct master_options options = {.state_folder = "/var/lib/cortex/master",
                                      .listen_url = "tcp://127.0.0.1:8790",
                                      .bridge_url = "",
@@ -80,6 +82,14 @@ int main(int argc, char **argv)
          "write the URL to this descriptor when ready",
          0,
          1 << 20},
+        {"export",
+         0,
+         OPTION_FLAG,
+         &exporting,
+         NULL,
+         "write the state to standard output as JSON lines, and end; no master may run",
+         0,
+         0},
         {"log-level",
          0,
          OPTION_TEXT,
@@ -109,7 +119,8 @@ int main(int argc, char **argv)
     options.ready_fd = (int)ready_fd;
     char *folder = fs_absolute(options.state_folder);
     options.state_folder = folder;
-    int result = master_run(&options, &err);
+    int result =
+        exporting ? export_state(folder, stdout, &err) : master_run(&options, &err);
     if (result != 0) {
         log_error("%s", err.message);
     }

@@ -40,6 +40,7 @@ void action_free(struct action *action)
     }
     free(action->error);
     free(action->text);
+    free(action->api_name);
     free(action->last);
     free(action->stretches);
     free(action);

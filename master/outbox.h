@@ -29,6 +29,8 @@ enum action_type {
     ACTION_PROJECT_READ,   /* call (a GetProject) */
     ACTION_PAYLOAD_READ,   /* call (a GetPayload), one stretch of one batch */
     ACTION_FORGET_JOB,     /* job_id: unlink its segments and log */
+    ACTION_DEAD_LETTER,    /* job_id, one stretch of one batch, text: the queue's ARN,
+                              api_name */
 };
 
 /* A run of batches in one segment, to be read and sent. */
@@ -47,7 +49,8 @@ struct action {
     struct error *error;       /* owned */
     uint32_t retry_after_ms;
     uint64_t job_id;
-    char *text; /* owned */
+    char *text;     /* owned */
+    char *api_name; /* owned */
     bool closed;
     struct segment *last;      /* owned; NULL: from the start */
     struct stretch *stretches; /* owned */

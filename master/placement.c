@@ -111,8 +111,17 @@ static int by_worth(const void *a, const void *b)
     return left->worker_id < right->worker_id ? -1 : 1;
 }
 
-// Workers that are wanted or complete a job stand in the plan; those that are leaving
-// only take room until they are gone.
+// Workers that are wanted or complete a job stand in the plan; those that are leaving,
+// or wait to close their job's log, only take room until they are gone.
+static bool stands(const struct state *state, const struct roster_worker *worker)
+{
+    const struct job *job = state_job(state, worker->job_id);
+
+    return job && !job_state_terminal(job->record.state) &&
+           roster_worker_alive(worker) &&
+           (worker->wish == ROSTER_RUN || worker->wish == ROSTER_COMPLETE);
+}
+
 static void
 add_workers(struct board *board, const struct state *state, struct scheduler_room *now)
 {
@@ -129,8 +138,7 @@ add_workers(struct board *board, const struct state *state, struct scheduler_roo
         size_t agent = index_of(
             (void *const *)board->agents, board->plan.agent_count, worker->agent);
         occupy_now(&now[agent], worker);
-        if (roster_worker_alive(worker) &&
-            (worker->wish == ROSTER_RUN || worker->wish == ROSTER_COMPLETE)) {
+        if (stands(state, worker)) {
             board->workers[count++] = worker;
         }
     }

@@ -151,11 +151,12 @@ int recover_state(struct state *state, struct error *err)
         result = complete_job(state, jobs[i], err);
     }
     free(jobs);
-    if (result != 0 || store_worker_each(state->store, load_worker, state, err) != 0) {
+    if (result != 0 || store_worker_each(state->store, load_worker, state, err) != 0 ||
+        deadletter_recover(state, err) != 0) {
         return -1;
     }
     state->schedule_dirty = true;
     state->work_appeared = true;
-    state_wake_at(state, state->now_ms + state->settings.lost_ms + 1);
+    state_wake_at(state, state->now_ms); // for what the outbox holds
     return 0;
 }

@@ -135,7 +135,7 @@ void roster_wish(struct roster_worker *worker, enum roster_wish wish, bool close
     }
     worker->wish = wish;
     worker->closes_job = closes_job;
-    worker->agent->desired_version++;
+    worker->wish_version = ++worker->agent->desired_version;
 }
 
 bool roster_worker_alive(const struct roster_worker *worker)

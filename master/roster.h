@@ -73,6 +73,7 @@ struct roster_worker {
     struct roster_agent *agent;
     enum roster_worker_state state;
     enum roster_wish wish;
+    uint64_t wish_version; /* the desired version that told of the wish first */
     bool closes_job;
     bool hungry; /* wants to hear when there are batches for it */
     uint32_t cpu_millis;
@@ -104,6 +105,7 @@ struct roster_agent {
     bool draining;
     int64_t heard_ms;
     uint64_t desired_version; /* grows with every change of a wish here */
+    uint64_t applied_version; /* the highest it has said that it follows */
     uint64_t work_number;     /* Work replies given to this incarnation */
     struct roster_worker *workers;
     uint32_t worker_count;

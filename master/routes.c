@@ -86,14 +86,16 @@ int route_settle(struct state *state, struct error *err)
     if (late_ms >= 0 && control_tick(state, err) != 0) {
         return -1;
     }
-    if (placement_update(state, err) != 0) {
+    if (placement_update(state, err) != 0 || deadletter_update(state, err) != 0) {
         return -1;
     }
+    control_answer_stops(state, false);
     sync_answer(state);
     return 0;
 }
 
 void route_leave(struct state *state)
 {
+    control_answer_stops(state, true);
     sync_answer_all(state);
 }

@@ -41,11 +41,13 @@ void state_fini(struct state *state)
         job_destroy(job);
     }
     map_fini(&state->jobs);
+    deadletter_book_fini(&state->deadletters);
     roster_fini(&state->roster);
     for (size_t i = 0; i < state->api_count; i++) {
         api_version_unref(state->apis[i]);
     }
     free(state->apis);
+    free(state->stops);
     while ((action = outbox_take(&state->outbox))) {
         action_free(action);
     }

@@ -13,6 +13,7 @@
 
 #include "common/map.h"
 #include "master/api.h"
+#include "master/deadletter.h"
 #include "master/job.h"
 #include "master/outbox.h"
 #include "master/roster.h"
@@ -22,13 +23,20 @@
 #define STATE_LOST_MS       10000  /* an agent not heard of for so long is lost */
 #define STATE_STALLED_MS    600000 /* a worker that waits longer for room is stalled */
 #define STATE_KEY_NS        (INT64_C(86400) * 1000000000) /* a submission's key is kept */
-#define STATE_APIS_MAX      10000                         /* deployed names */
+#define STATE_REQUEST_NS    (INT64_C(3600) * 1000000000) /* a call's repeat is known */
+#define STATE_APIS_MAX      10000                        /* deployed names */
 #define STATE_LIVE_JOBS_MAX 100000 /* jobs that are not terminal */
 
 struct state_settings {
     int64_t lease_ms;
     int64_t lost_ms;
     const char *bridge_url; /* base of every endpoint a user sees; "" : unknown */
+};
+
+/* A StopJob that is answered when no worker can begin a batch of the job any more. */
+struct state_stop {
+    void *call;
+    uint64_t job_id;
 };
 
 struct state {
@@ -50,6 +58,10 @@ struct state {
     size_t api_count;
     struct map jobs; /* id -> struct job, those that are not over and done with */
     struct roster roster;
+    struct deadletter_book deadletters;
+
+    struct state_stop *stops; /* not answered yet */
+    size_t stop_count;
 
     int64_t wake_ms;     /* when something is due at the latest */
     bool schedule_dirty; /* demand or room changed: place workers anew */

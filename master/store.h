@@ -94,8 +94,8 @@ int store_job_list(struct store *store,
                    store_job_fn each,
                    void *arg,
                    struct error *err);
-/* Removes the job with its segments, batches and keys. Its workers' rows go when they
- * do. */
+/* Removes the job with its segments, batches, dead letters and keys. Its workers' rows
+ * go when they do. */
 int store_job_delete(struct store *store, uint64_t job_id, struct error *err);
 /* The same for all jobs of an api. */
 int store_job_delete_all(struct store *store, const char *api_name, struct error *err);
@@ -118,6 +118,18 @@ int store_key_get(struct store *store,
                   struct error *err);
 /* Forgets keys made before then. */
 int store_key_prune(struct store *store, int64_t before_ns, struct error *err);
+
+/* Calls that were carried out, by their 16-byte request ids */
+int store_request_put(struct store *store,
+                      const unsigned char *request_id,
+                      int64_t at_ns,
+                      struct error *err);
+int store_request_known(struct store *store,
+                        const unsigned char *request_id,
+                        bool *out_known,
+                        struct error *err);
+/* Forgets those from before then. */
+int store_request_prune(struct store *store, int64_t before_ns, struct error *err);
 
 /* Segments */
 int store_segment_put(struct store *store,
@@ -160,6 +172,41 @@ int store_batch_each(struct store *store,
                      void *arg,
                      struct error *err);
 
+/* Dead letters: failed batches that are still to be sent to their job's queue */
+struct store_letter {
+    uint64_t index;
+    uint32_t attempts; /* at the batch, till it was failed */
+    const char *queue_arn;
+    const char *api_name;
+};
+int store_letter_put(struct store *store,
+                     uint64_t job_id,
+                     uint64_t index,
+                     uint32_t attempts,
+                     struct error *err);
+int store_letter_delete(struct store *store,
+                        uint64_t job_id,
+                        uint64_t index,
+                        struct error *err);
+/* 1 ends the walk early, without an error; what it gets is borrowed. */
+typedef int (*store_letter_fn)(void *arg,
+                               const struct store_letter *letter,
+                               struct error *err);
+/* A job's, by index, from `from_index` on, at most limit. */
+int store_letter_each(struct store *store,
+                      uint64_t job_id,
+                      uint64_t from_index,
+                      uint64_t limit,
+                      store_letter_fn each,
+                      void *arg,
+                      struct error *err);
+/* Every job that has any. */
+typedef void (*store_letter_job_fn)(void *arg, uint64_t job_id);
+int store_letter_each_job(struct store *store,
+                          store_letter_job_fn each,
+                          void *arg,
+                          struct error *err);
+
 /* Workers */
 int store_worker_put(struct store *store,
                      uint64_t worker_id,
@@ -185,5 +232,13 @@ int store_event_add(struct store *store,
                     const char *action,
                     const char *detail,
                     struct error *err);
+
+/* Export: all tables, a line for each row. A line is a JSON object with "table" and the
+ * row's columns by name, blobs in hex; it ends with a newline and is borrowed. */
+typedef int (*store_line_fn)(void *arg,
+                             const char *line,
+                             size_t size,
+                             struct error *err);
+int store_export(struct store *store, store_line_fn each, void *arg, struct error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
+#include "common/id.h"
 #include "master/store_sql.h"
 
 #define JOB_COLUMNS                                                                    \
@@ -157,6 +158,7 @@ int store_job_delete(struct store *store, uint64_t job_id, struct error *err)
         "DELETE FROM job WHERE job_id = ?1",
         "DELETE FROM segment WHERE job_id = ?1",
         "DELETE FROM batch WHERE job_id = ?1",
+        "DELETE FROM dead_letter WHERE job_id = ?1",
         "DELETE FROM submission_key WHERE job_id = ?1",
     };
 
@@ -175,6 +177,8 @@ int store_job_delete_all(struct store *store, const char *api_name, struct error
         "?1)",
         "DELETE FROM batch WHERE job_id IN (SELECT job_id FROM job WHERE api_name = "
         "?1)",
+        "DELETE FROM dead_letter WHERE job_id IN (SELECT job_id FROM job WHERE "
+        "api_name = ?1)",
         "DELETE FROM submission_key WHERE api_name = ?1",
         "DELETE FROM job WHERE api_name = ?1",
     };
@@ -239,4 +243,44 @@ int store_key_prune(struct store *store, int64_t before_ns, struct error *err)
 {
     return store_run(
         store, err, "DELETE FROM submission_key WHERE created_ns < ?1", "i", before_ns);
+}
+
+int store_request_put(struct store *store,
+                      const unsigned char *request_id,
+                      int64_t at_ns,
+                      struct error *err)
+{
+    return store_run(store,
+                     err,
+                     "INSERT OR REPLACE INTO request VALUES (?1, ?2)",
+                     "bi",
+                     request_id,
+                     (size_t)ID_REQUEST_SIZE,
+                     at_ns);
+}
+
+int store_request_known(struct store *store,
+                        const unsigned char *request_id,
+                        bool *out_known,
+                        struct error *err)
+{
+    sqlite3_stmt *row = store_query(store,
+                                    err,
+                                    "SELECT 1 FROM request WHERE request_id = ?1",
+                                    "b",
+                                    request_id,
+                                    (size_t)ID_REQUEST_SIZE);
+    int got = row ? store_step(store, row, err) : -1;
+
+    if (got >= 0) {
+        *out_known = got > 0;
+    }
+    store_done(row);
+    return got < 0 ? -1 : 0;
+}
+
+int store_request_prune(struct store *store, int64_t before_ns, struct error *err)
+{
+    return store_run(
+        store, err, "DELETE FROM request WHERE at_ns < ?1", "i", before_ns);
 }

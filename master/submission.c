@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "common/json.h"
+#include "common/sqs_arn.h"
 #include "master/json_fields.h"
 
 #define KIND_TOO_FEW   "configreader.too_few_elements"
@@ -273,6 +274,9 @@ static int take_dead_letters(const struct parts *parts,
                               KIND_EMPTY,
                               "%s: cannot be empty, expected the ARN of a queue",
                               place);
+    }
+    if (sqs_arn_parse(submission->dead_letter_arn, NULL, err) != 0) {
+        return error_wrap(err, "%s", place);
     }
     if (take_integer(parts->dead[DEAD_RECEIVES],
                      root_fields[ROOT_DEAD].name,

@@ -141,6 +141,7 @@ static int admit(struct state *state,
         no_longer_awaited(state, agent);
     }
     roster_agent_renew(agent, said->incarnation);
+    agent->applied_version = 0;
     agent->state = ROSTER_PRESENT;
     agent->work_number = said->work_number;
     agent->grant_count = 0;
@@ -400,6 +401,9 @@ int sync_handle(struct state *state, const struct request *request, struct error
     }
     bool newest = said->desired_version == agent->desired_version;
     agent->heard_ms = state->now_ms;
+    if (said->desired_version > agent->applied_version) {
+        agent->applied_version = said->desired_version;
+    }
     copy_capacity(state, agent, said);
     take_held(state, said); // before a worker's end gives its batches back
     if (take_statuses(state, agent, said, err) != 0 ||

@@ -2,6 +2,8 @@
 /* work.c - how results come in and batches go out */
 #include "master/work.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +70,48 @@ static void note_death(struct state *state, uint64_t worker_id)
     }
 }
 
+// Near a job's end it needs fewer workers: their room is another's that lacks some.
+static void note_fall_of_demand(struct state *state, const struct job *job)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    if (job_demand(job) == job->record.workers) {
+        return;
+    }
+    while (map_next(&state->jobs, &cursor, &key, &entry)) {
+        const struct job *other = entry;
+        if (other->short_workers > 0) {
+            state->schedule_dirty = true;
+            return;
+        }
+    }
+}
+
+// An attempt that counts against its batch is on record.
+static int note_failure(struct state *state,
+                        uint64_t job_id,
+                        const struct batch_row *row,
+                        enum batch_outcome outcome,
+                        struct error *err)
+{
+    char name[48];
+
+    if (outcome != BATCH_OUTCOME_FAILED && outcome != BATCH_OUTCOME_SUSPECT) {
+        return 0;
+    }
+    (void)snprintf(name, sizeof(name), "%016" PRIx64 "/%" PRIu64, job_id, row->index);
+    return store_event_add(state->store,
+                           state->wall_ns,
+                           "batch",
+                           name,
+                           outcome == BATCH_OUTCOME_FAILED ? "attempt failed"
+                                                           : "worker died",
+                           row->error,
+                           err);
+}
+
 // Takes one result in. *out_refused grows if its attempt does not hold the batch.
 static int take_result(struct state *state,
                        const Cortex__V1__BatchResult *said,
@@ -106,9 +150,14 @@ static int take_result(struct state *state,
     } else {
         job->deaths_in_row = 0;
     }
+    note_fall_of_demand(state, job);
     // One that was only given back is as if nothing had happened to it.
     if (report.outcome != BATCH_OUTCOME_RETURNED &&
-        store_batch_put(state->store, job->record.job_id, &row, err) != 0) {
+        (store_batch_put(state->store, job->record.job_id, &row, err) != 0 ||
+         note_failure(state, job->record.job_id, &row, report.outcome, err) != 0)) {
+        return -1;
+    }
+    if (row.state == BATCH_FAILED && deadletter_add(state, job, &row, err) != 0) {
         return -1;
     }
     return batch_all_done(&job->book) ? finish_check(state, job, err) : 0;

@@ -64,7 +64,7 @@ open_socket(const struct addrinfo *address, const char *place, struct error *err
 }
 
 // The URL of an open socket: its host as it was given, its port as it came out.
-static char *url_of(int fd, const char *host)
+static char *url_of(int fd, const char *host, bool tls)
 {
     struct sockaddr_in6 address; // large enough for both kinds; ports stand alike
     socklen_t size = sizeof(address);
@@ -72,16 +72,41 @@ static char *url_of(int fd, const char *host)
 
     memset(&address, 0, sizeof(address));
     (void)getsockname(fd, (struct sockaddr *)&address, &size);
-    return memory_format("http://%s%s%s:%u",
+    return memory_format("http%s://%s%s%s:%u",
+                         tls ? "s" : "",
                          is_v6 ? "[" : "",
                          host,
                          is_v6 ? "]" : "",
                          (unsigned)ntohs(address.sin6_port));
 }
 
-int listen_open(
-    const char *place, bool insecure, int *out_fd, char **out_url, struct error *err)
+static int check_guarded(const struct listen_options *options,
+                         const struct sockaddr *address,
+                         struct error *err)
 {
+    if (options->insecure || (options->tls && options->tokens) ||
+        is_loopback(address)) {
+        return 0;
+    }
+    return error_set(err,
+                     ERROR_PERMISSION_DENIED,
+                     "--listen: \"%s\" can be reached from other machines, and this "
+                     "bridge has %s: give %s, listen on 127.0.0.1, or say --insecure",
+                     options->place,
+                     options->tls      ? "no tokens"
+                     : options->tokens ? "no TLS"
+                                       : "neither TLS nor tokens",
+                     options->tls      ? "--tokens"
+                     : options->tokens ? "--tls-cert and --tls-key"
+                                       : "--tls-cert, --tls-key and --tokens");
+}
+
+int listen_open(const struct listen_options *options,
+                int *out_fd,
+                char **out_url,
+                struct error *err)
+{
+    const char *place = options->place;
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
@@ -105,18 +130,12 @@ int listen_open(
                   gai_strerror(failed));
         goto out;
     }
-    if (!insecure && !is_loopback(found->ai_addr)) {
-        error_set(
-            err,
-            ERROR_PERMISSION_DENIED,
-            "--listen: \"%s\" can be reached from other machines, and this bridge "
-            "asks nobody who they are: listen on 127.0.0.1, or say --insecure",
-            place);
+    if (check_guarded(options, found->ai_addr, err) != 0) {
         goto out;
     }
     int fd = open_socket(found, place, err);
     if (fd >= 0) {
-        *out_url = url_of(fd, host);
+        *out_url = url_of(fd, host, options->tls);
         *out_fd = fd;
         result = 0;
     }

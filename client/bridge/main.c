@@ -2,12 +2,14 @@
 /* main.c - HTTP for a master: reads the command line, builds the bridge, runs it */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/bridge/listen.h"
 #include "client/bridge/server.h"
 #include "client/bridge/settings.h"
+#include "client/bridge/token_command.h"
 #include "common/id.h"
 #include "common/log.h"
 
@@ -42,12 +44,35 @@ static void prepare_process(void)
     }
 }
 
+// Opens what guards the bridge, and then where it listens.
+static int open_door(const struct settings *settings,
+                     struct server_options *options,
+                     char **out_url,
+                     struct error *err)
+{
+    if (access_open(
+            settings->tokens, settings->tokens_demanded, &options->access, err) != 0 ||
+        (settings->tls_cert &&
+         tls_open(settings->tls_cert, settings->tls_key, &options->tls, err) != 0)) {
+        return -1;
+    }
+    const struct listen_options door = {
+        .place = settings->listen,
+        .tls = options->tls != NULL,
+        .tokens = access_demanded(options->access),
+        .insecure = settings->insecure,
+    };
+    return listen_open(&door, &options->listen_fd, out_url, err);
+}
+
 static int run(const struct settings *settings, struct error *err)
 {
     struct bridge bridge = {.timeout_ms = settings->master_ms};
     struct callers *logs;
     struct server *server;
     struct server_options options = {
+        .connections_max = (unsigned)settings->connections_max,
+        .connections_per_address_max = (unsigned)settings->connections_per_address_max,
         .header_ms = settings->header_ms,
         .body_ms = settings->body_ms,
         .idle_ms = settings->idle_ms,
@@ -55,8 +80,7 @@ static int run(const struct settings *settings, struct error *err)
     char *url;
 
     if (settings_enter_folder(settings, err) != 0 ||
-        listen_open(
-            settings->listen, settings->insecure, &options.listen_fd, &url, err) != 0 ||
+        open_door(settings, &options, &url, err) != 0 ||
         callers_create(settings->master, QUICK_THREADS_MAX, &bridge.quick, err) != 0 ||
         callers_create(settings->master, SLOW_THREADS_MAX, &bridge.slow, err) != 0 ||
         callers_create(settings->master, FOLLOW_THREADS_MAX, &logs, err) != 0) {
@@ -82,6 +106,9 @@ int main(int argc, char **argv)
     struct settings settings;
     struct error err;
 
+    if (argc > 1 && strcmp(argv[1], "tokens") == 0) {
+        return token_command(argc - 1, argv + 1);
+    }
     prepare_process();
     if (settings_read(argc, argv, &settings, &err) != 0) {
         (void)fprintf(stderr, "error: %s\n", err.message);

@@ -32,6 +32,7 @@ void peers_remove(struct peer *peer)
     if (peer->next) {
         peer->next->link = peer->link;
     }
+    tls_certificate_unref(peer->certificate);
     free(peer);
 }
 
@@ -69,7 +70,11 @@ static void cut(const struct peer *peer)
                           "\r\n%s",
                           sizeof(body) - 1,
                           body);
-        (void)send(peer->fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (peer->session) {
+            tls_say_last(peer->session, out.data, out.size);
+        } else {
+            (void)send(peer->fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
         buffer_fini(&out);
     }
     // What has come already is read, or else closing would discard what we just said.
@@ -97,6 +102,17 @@ void peers_sweep(const struct peers *peers, int64_t now_ms)
             peer->deadline_ms = INT64_MAX;
         } else if (peer->stream && stream_suspended(peer->stream) &&
                    has_hung_up(peer)) {
+            stream_abandon(peer->stream);
+        }
+    }
+}
+
+void peers_abandon_strangers(const struct peers *peers,
+                             const struct access *access,
+                             int64_t wall_ms)
+{
+    for (struct peer *peer = peers->first; peer; peer = peer->next) {
+        if (peer->stream && !access_holds(access, peer->token, wall_ms)) {
             stream_abandon(peer->stream);
         }
     }

@@ -16,15 +16,20 @@
 
 #include <stdint.h>
 
+#include "client/bridge/access.h"
 #include "client/bridge/stream.h"
+#include "client/bridge/tls.h"
 
 enum peer_phase { PEER_HEADER, PEER_BODY, PEER_ANSWER, PEER_IDLE };
 
 struct peer {
     int fd; /* MHD's; valid while the peer is listed */
     enum peer_phase phase;
-    int64_t deadline_ms;   /* monotonic; of the phase */
-    struct stream *stream; /* being sent; NULL: none. Borrowed. */
+    int64_t deadline_ms;       /* monotonic; of the phase */
+    struct stream *stream;     /* being sent; NULL: none. Borrowed. */
+    const struct token *token; /* who reads it; valid while there is a stream */
+    void *session;             /* GnuTLS's, MHD's; NULL: no TLS */
+    struct tls_certificate *certificate; /* what the session shows; owned */
     struct peer *next;
     struct peer **link;
 };
@@ -49,6 +54,11 @@ void peers_enter(const struct peers *peers,
 /* Cuts those past their deadlines, after telling them where HTTP has a word for it, and
  * abandons the streams of clients that hung up while MHD was not looking. */
 void peers_sweep(const struct peers *peers, int64_t now_ms);
+
+/* Abandons the streams of those whose token no longer holds. */
+void peers_abandon_strangers(const struct peers *peers,
+                             const struct access *access,
+                             int64_t wall_ms);
 
 /* Abandons all streams: the server leaves. */
 void peers_abandon_streams(const struct peers *peers);

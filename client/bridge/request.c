@@ -43,6 +43,7 @@ int reply_refuse(
 void request_fini(struct request *request)
 {
     target_fini(&request->target);
+    token_fini(&request->token);
     free(request->idempotency_key);
     buffer_fini(&request->body);
     buffer_fini(&request->reply.body);

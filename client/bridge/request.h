@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "client/bridge/target.h"
+#include "client/bridge/tokens.h"
 #include "common/buffer.h"
 
 struct stream;
@@ -30,6 +31,7 @@ struct reply {
 struct request {
     char method[REQUEST_METHOD_SIZE];
     struct target target;
+    struct token token;        /* of who asks; nobody's until it is checked */
     struct error target_error; /* code OK, or why `target` could not be read */
     char *idempotency_key;     /* NULL: none */
     bool wants_json;           /* Accept names application/json */

@@ -123,6 +123,12 @@ static bool is_own(const char *path)
     return strncmp(path, OWN_PREFIX, strlen(OWN_PREFIX)) == 0 || strcmp(path, "/") == 0;
 }
 
+bool routes_open(const struct request *request)
+{
+    return request->target_error.code == ERROR_OK &&
+           own_shape(request->target.path) != SHAPE_NONE;
+}
+
 // What no master need be asked to refuse.
 static bool refuse_unread(struct request *request)
 {
@@ -239,6 +245,23 @@ static int read_job(struct call *call,
     return 0;
 }
 
+// Which api it is about. A token with a scope does not learn which others there are.
+static int resolve(const struct call *call,
+                   char **out_api_name,
+                   char **out_rest,
+                   struct error *err)
+{
+    const struct request *request = call->request;
+    int result = client_api_resolve(
+        call->api, request->target.path, out_api_name, out_rest, err);
+
+    if ((result == 0 || err->code == ERROR_NOT_FOUND) &&
+        !token_may_use_api(&request->token, result == 0 ? *out_api_name : NULL)) {
+        return error_set(err, ERROR_PERMISSION_DENIED, ROUTES_FORBIDDEN);
+    }
+    return result;
+}
+
 static int answer_api(struct call *call, struct error *err)
 {
     char *api_name = NULL;
@@ -247,8 +270,7 @@ static int answer_api(struct call *call, struct error *err)
     char *batch_id = NULL;
     int result = -1;
 
-    if (client_api_resolve(
-            call->api, call->request->target.path, &api_name, &rest, err) != 0) {
+    if (resolve(call, &api_name, &rest, err) != 0) {
         goto out;
     }
     call->api_name = api_name;

@@ -10,13 +10,20 @@
 
 #include "client/bridge/translate.h"
 
+/* Said of a token, whatever it lacks. */
+#define ROUTES_FORBIDDEN "the token does not allow this"
+
+/* Whether anybody may ask for it, without a token. */
+bool routes_open(const struct request *request);
+
 /* Answers what needs no master: true if the reply is filled. Never blocks. */
 bool routes_answer_now(struct request *request);
 
 /* The pool whose thread is to call routes_answer. */
 struct callers *routes_pool(const struct bridge *bridge, const struct request *request);
 
-/* Fills the request's reply, whatever happens. Blocks while the master is asked, at
+/* The request's token says for which apis it is.
+ * Fills the request's reply, whatever happens. Blocks while the master is asked, at
  * most until deadline_ms (monotonic) for what only reads. */
 void routes_answer(struct bridge *bridge,
                    struct client_api *api,

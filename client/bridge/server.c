@@ -17,8 +17,10 @@
 #include "client/bridge/routes.h"
 #include "client/bridge/stream.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #define TICK_MS                 500         /* how often deadlines are looked at */
+#define REREAD_MS               2000        /* how often files that may change are */
 #define HEADERS_SIZE_MAX        (64u << 10) /* MHD's memory for a connection */
 #define ORIGIN_SCHEME_SEPARATOR "://"
 
@@ -38,6 +40,8 @@ struct exchange {
     enum exchange_state state;
     struct request request;
     struct framing framing;
+    const char *authorization; /* MHD's; NULL: none, or more than one */
+    unsigned authorizations;
     bool expects_continue;
     bool close;       /* the connection cannot be used further */
     size_t body_size; /* counted in the server's bodies_size */
@@ -49,10 +53,13 @@ struct server {
     struct MHD_Daemon *daemon;
     int wake_fd; // eventfd: a connection was resumed
     struct bridge *bridge;
+    struct tls *tls; /* NULL: none */
+    struct access *access;
     struct peers peers;
     size_t bodies_size;
     unsigned exchange_count;
     int64_t swept_ms;
+    int64_t reread_ms;
     bool leaving;
 };
 
@@ -64,6 +71,21 @@ static struct peer *peer_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
+static struct peer *peer_begin(struct server *server, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct peer *peer =
+        peers_add(&server->peers, info->connect_fd, clock_monotonic_ms());
+
+    if (server->tls) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        peer->session = info->tls_session;
+        peer->certificate = tls_enter(server->tls, peer->session);
+    }
+    return peer;
+}
+
 // MHD accepted a connection, or is about to close one.
 static void connection_notify(void *arg,
                               struct MHD_Connection *connection,
@@ -73,10 +95,7 @@ static void connection_notify(void *arg,
     struct server *server = arg;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *socket_context =
-            peers_add(&server->peers, info->connect_fd, clock_monotonic_ms());
+        *socket_context = peer_begin(server, connection);
     } else if (*socket_context) {
         peers_remove(*socket_context);
         *socket_context = NULL;
@@ -112,6 +131,7 @@ static void request_end(void *arg,
     (void)code;
     if (exchange) {
         exchange->peer->stream = NULL;
+        exchange->peer->token = NULL;
         peers_enter(&server->peers, exchange->peer, PEER_IDLE, clock_monotonic_ms());
         server->bodies_size -= exchange->body_size;
         server->exchange_count--;
@@ -190,6 +210,8 @@ take_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *te
         request->unfit_media |= strcasecmp(value, "identity") != 0;
     } else if (strcasecmp(name, "Origin") == 0) {
         request->foreign_origin |= is_foreign(exchange->connection, value);
+    } else if (strcasecmp(name, "Authorization") == 0) {
+        exchange->authorization = exchange->authorizations++ == 0 ? value : NULL;
     } else if (strcasecmp(name, "Expect") == 0) {
         exchange->expects_continue = true;
     }
@@ -218,6 +240,10 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     if (strcmp(reply->content_type, "application/json") != 0) {
         (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     }
+    if (reply->status == 401) {
+        (void)MHD_add_response_header(
+            response, "WWW-Authenticate", "Bearer realm=\"cortex\"");
+    }
     if (*reply->allow) {
         (void)MHD_add_response_header(response, "Allow", reply->allow);
     }
@@ -242,6 +268,7 @@ static enum MHD_Result send_reply(struct exchange *exchange)
     peers_enter(
         &exchange->server->peers, exchange->peer, PEER_ANSWER, clock_monotonic_ms());
     exchange->peer->stream = reply->stream;
+    exchange->peer->token = &exchange->request.token;
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, reply->status, response);
     MHD_destroy_response(response); // MHD keeps it until it is sent
@@ -266,6 +293,32 @@ static void refuse_bodies(struct exchange *exchange)
                        SERVER_BODIES_SIZE_MAX >> 20);
 }
 
+// Whether the reply is that the request is not allowed, as far as its path need not be
+// known (routes.c has the rest). The same words whatever is wrong with the token.
+static bool refuse_stranger(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    struct error err;
+
+    if (routes_open(request)) {
+        return false;
+    }
+    if (!access_admit(exchange->server->access,
+                      exchange->authorization,
+                      clock_wall_ms(),
+                      &request->token)) {
+        error_set(&err,
+                  ERROR_UNAUTHENTICATED,
+                  "this needs a token, expected \"Authorization: Bearer <token>\"");
+    } else if (!token_may_call(&request->token, request->method)) {
+        error_set(&err, ERROR_PERMISSION_DENIED, ROUTES_FORBIDDEN);
+    } else {
+        return false;
+    }
+    reply_fail(&request->reply, &err);
+    return true;
+}
+
 // The headers are there: what can be refused by them is, before any of the body.
 static enum MHD_Result headers_done(struct exchange *exchange, const char *method)
 {
@@ -283,8 +336,12 @@ static enum MHD_Result headers_done(struct exchange *exchange, const char *metho
     exchange->state = EXCHANGE_BODY;
     peers_enter(
         &exchange->server->peers, exchange->peer, PEER_BODY, clock_monotonic_ms());
-    if (exchange->framing.length > SERVER_BODY_SIZE_MAX) {
+    bool refused = refuse_stranger(exchange);
+    if (!refused && exchange->framing.length > SERVER_BODY_SIZE_MAX) {
         refuse_size(exchange);
+        refused = true;
+    }
+    if (refused) {
         exchange->state = EXCHANGE_DISCARD;
         if (exchange->expects_continue ||
             exchange->framing.length > SERVER_DISCARD_SIZE_MAX) {
@@ -396,7 +453,20 @@ static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *
 static struct MHD_Daemon *start_daemon(struct server *server,
                                        const struct server_options *options)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT,
+         0,
+         options->tls ? (void *)tls_certificate_text(options->tls) : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY,
+         0,
+         options->tls ? (void *)tls_key_text(options->tls) : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem no_tls[] = {{MHD_OPTION_END, 0, NULL}};
+
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+                                (options->tls ? MHD_USE_TLS : 0),
                             0,
                             NULL,
                             NULL,
@@ -404,8 +474,12 @@ static struct MHD_Daemon *start_daemon(struct server *server,
                             server,
                             MHD_OPTION_LISTEN_SOCKET,
                             options->listen_fd,
+                            MHD_OPTION_ARRAY,
+                            options->tls ? tls : no_tls,
                             MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)SERVER_CONNECTIONS_MAX,
+                            options->connections_max,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            options->connections_per_address_max,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)HEADERS_SIZE_MAX,
                             MHD_OPTION_CONNECTION_TIMEOUT,
@@ -435,6 +509,8 @@ int server_create(const struct server_options *options,
     struct server *server = memory_zalloc(sizeof(*server));
 
     server->bridge = bridge;
+    server->tls = options->tls;
+    server->access = options->access;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->peers.header_ms = options->header_ms;
     server->peers.body_ms = options->body_ms;
@@ -472,6 +548,27 @@ static void wait_for_work(struct server *server)
     }
 }
 
+static void reread(struct server *server)
+{
+    struct error err;
+    bool changed = false;
+
+    if (server->tls) {
+        if (tls_reread(server->tls, &changed, &err) != 0) {
+            log_error("the certificate stays as it was: %s", err.message);
+        } else if (changed) {
+            log_info("new connections are served with another certificate");
+        }
+    }
+    changed = false;
+    if (access_reread(server->access, &changed, &err) != 0) {
+        log_error("the tokens stay as they were: %s", err.message);
+    } else if (changed) {
+        log_info("there are %zu tokens now", access_count(server->access));
+    }
+    peers_abandon_strangers(&server->peers, server->access, clock_wall_ms());
+}
+
 static void serve_for_a_tick(struct server *server)
 {
     wait_for_work(server);
@@ -480,6 +577,10 @@ static void serve_for_a_tick(struct server *server)
     if (now_ms - server->swept_ms >= TICK_MS) {
         peers_sweep(&server->peers, now_ms);
         server->swept_ms = now_ms;
+    }
+    if (now_ms - server->reread_ms >= REREAD_MS) {
+        reread(server);
+        server->reread_ms = now_ms;
     }
 }
 

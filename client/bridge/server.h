@@ -7,7 +7,8 @@
  *
  * What is limited: connections, headers (by MHD, 64 KiB), one body and all bodies
  * together, and the time a client takes to send a request (peers.h). What leaves doubt
- * about where a request ends is refused (framing.h).
+ * about where a request ends is refused (framing.h), and so is, before its body is
+ * read, the request of one who may not ask (access.h).
  */
 #ifndef CORTEX_CLIENT_BRIDGE_SERVER_H
 #define CORTEX_CLIENT_BRIDGE_SERVER_H
@@ -15,10 +16,11 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "client/bridge/access.h"
+#include "client/bridge/tls.h"
 #include "client/bridge/translate.h"
 
-#define SERVER_CONNECTIONS_MAX 1000
-#define SERVER_BODY_SIZE_MAX   ((10u << 20) + (64u << 10)) /* 10 MiB, and a margin */
+#define SERVER_BODY_SIZE_MAX ((10u << 20) + (64u << 10)) /* 10 MiB, and a margin */
 /* so that a little too much is the master's to say */
 #define SERVER_BODIES_SIZE_MAX (256u << 20) /* of all requests at a time */
 #define SERVER_DISCARD_SIZE_MAX                                                        \
@@ -30,7 +32,11 @@
 struct server;
 
 struct server_options {
-    int listen_fd;     /* taken over */
+    int listen_fd;         /* taken over */
+    struct tls *tls;       /* NULL: plain HTTP. Borrowed, reread as it changes */
+    struct access *access; /* the same */
+    unsigned connections_max;
+    unsigned connections_per_address_max;
     int64_t header_ms; /* for a request's headers to arrive */
     int64_t body_ms;   /* for its body */
     int64_t idle_ms;   /* between requests, and while a client takes nothing */

@@ -14,6 +14,11 @@
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 3600000
 
+#define CONNECTIONS             1000
+#define CONNECTIONS_MAX         3000 /* of the 4096 descriptors (main.c) */
+#define CONNECTIONS_PER_ADDRESS 500
+#define TOKENS_FILE             "tokens" /* in the state folder */
+
 static int read_log_level(const char *text, enum log_level *out, struct error *err)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
@@ -30,12 +35,38 @@ static int read_log_level(const char *text, enum log_level *out, struct error *e
                      text);
 }
 
+// What is named is meant from the folder that the bridge leaves.
+static int locate_files(struct settings *settings, struct error *err)
+{
+    if (!settings->tls_cert != !settings->tls_key) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "--tls-cert and --tls-key go together: --tls-%s is missing",
+                         settings->tls_cert ? "key" : "cert");
+    }
+    if (settings->tls_cert) {
+        settings->tls_cert = fs_absolute(settings->tls_cert);
+        settings->tls_key = fs_absolute(settings->tls_key);
+    }
+    settings->tokens_demanded = settings->tokens != NULL;
+    if (settings->tokens) {
+        settings->tokens = fs_absolute(settings->tokens);
+    } else if (settings->state_dir) {
+        char *folder = fs_absolute(settings->state_dir);
+        settings->tokens = fs_join(folder, TOKENS_FILE);
+        free(folder);
+    }
+    return 0;
+}
+
 int settings_read(int argc, char **argv, struct settings *out, struct error *err)
 {
     struct settings settings = {
         .master = "tcp://127.0.0.1:8790",
         .listen = "127.0.0.1:8888",
         .ready_fd = -1,
+        .connections_max = CONNECTIONS,
+        .connections_per_address_max = CONNECTIONS_PER_ADDRESS,
         .header_ms = 10000,
         .body_ms = 60000,
         .idle_ms = 60000,
@@ -85,9 +116,49 @@ int settings_read(int argc, char **argv, struct settings *out, struct error *err
          OPTION_FLAG,
          &settings.insecure,
          NULL,
-         "serve other machines too, without asking who they are",
+         "serve other machines even without TLS and tokens",
          0,
          0},
+        {"tls-cert",
+         0,
+         OPTION_TEXT,
+         &settings.tls_cert,
+         "FILE",
+         "serve HTTPS with this certificate and its chain (PEM)",
+         0,
+         0},
+        {"tls-key",
+         0,
+         OPTION_TEXT,
+         &settings.tls_key,
+         "FILE",
+         "the certificate's key (PEM)",
+         0,
+         0},
+        {"tokens",
+         't',
+         OPTION_TEXT,
+         &settings.tokens,
+         "FILE",
+         "demand one of these tokens (default: the state folder's, if there are any)",
+         0,
+         0},
+        {"connections",
+         0,
+         OPTION_NUMBER,
+         &settings.connections_max,
+         "N",
+         "connections at a time (default 1000)",
+         1,
+         CONNECTIONS_MAX},
+        {"connections-per-address",
+         0,
+         OPTION_NUMBER,
+         &settings.connections_per_address_max,
+         "N",
+         "connections from one address at a time (default 500)",
+         1,
+         CONNECTIONS_MAX},
         {"log-level",
          0,
          OPTION_TEXT,
@@ -105,14 +176,15 @@ int settings_read(int argc, char **argv, struct settings *out, struct error *err
 #undef TIMEOUT
     const struct options options = {
         .program = "cortex-bridge",
-        .usage = "[OPTION]...",
+        .usage = "[OPTION]...\n       cortex-bridge tokens add|list|revoke [OPTION]...",
         .summary = "Serves the Batch API over HTTP, asking a master.",
         .rows = rows,
     };
     int positional;
 
     if (options_parse(&options, argc, argv, &positional, err) != 0 ||
-        read_log_level(level, &settings.log_level, err) != 0) {
+        read_log_level(level, &settings.log_level, err) != 0 ||
+        locate_files(&settings, err) != 0) {
         return -1;
     }
     *out = settings;

@@ -17,7 +17,13 @@ struct settings {
     const char *listen;    /* HOST:PORT */
     const char *state_dir; /* NULL: none */
     int64_t ready_fd;      /* -1: none */
-    bool insecure;         /* may listen beyond this machine */
+    bool insecure;         /* may listen beyond this machine unguarded */
+    const char *tls_cert;  /* file's absolute path; NULL: no TLS */
+    const char *tls_key;   /* NULL with tls_cert only */
+    const char *tokens;    /* file's absolute path; NULL: none */
+    bool tokens_demanded;  /* the file was named, and has to be there */
+    int64_t connections_max;
+    int64_t connections_per_address_max;
     enum log_level log_level;
     int64_t header_ms; /* limits of a client's slowness, see server.h */
     int64_t body_ms;
@@ -25,7 +31,7 @@ struct settings {
     int64_t master_ms; /* how long the master may take to answer what only reads */
 };
 
-/* Strings point into argv. */
+/* Strings live as long as argv. */
 int settings_read(int argc, char **argv, struct settings *out, struct error *err);
 
 /* Makes the state folder and goes into it, so that the caller's is not held. */

@@ -15,6 +15,8 @@
 #define TEXT "text/plain; charset=utf-8"
 
 #define SUBMIT_TIMEOUT_MS 60000 /* the master lists S3 before it answers */
+#define STOP_TIMEOUT_MS                                                                \
+    60000 /* and waits for the job's agents, or till they are lost */
 
 static int answer(struct reply *reply, const char *content_type)
 {
@@ -185,6 +187,7 @@ int translate_stop_job(const struct call *call, struct error *err)
     struct reply *reply = &call->request->reply;
     char *message;
 
+    client_api_set_timeout(call->api, STOP_TIMEOUT_MS);
     if (client_api_stop_job(call->api, call->api_name, call->job_id, &message, err) !=
         0) {
         return -1;

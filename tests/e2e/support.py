@@ -79,7 +79,10 @@ class Answer:
 
 
 class Cluster:
-    def __init__(self, env=None, agents=1, agent_cpu=8, options=()):
+    """`programs` is another folder of the built programs, such as one with a wrapper."""
+
+    def __init__(self, env=None, agents=1, agent_cpu=8, options=(), programs=BIN):
+        self.programs = programs
         self.folder = tempfile.mkdtemp(prefix="cortex-test-")
         self.state = os.path.join(self.folder, "state")
         self.home = os.path.join(self.folder, "home")
@@ -95,7 +98,7 @@ class Cluster:
         self.env.update(
             HOME=self.home,
             CORTEX_CLI_CONFIG_DIR=os.path.join(self.home, ".cortex"),
-            PATH=f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+            PATH=f"{programs}:/usr/local/bin:/usr/bin:/bin",
             TZ="UTC",
         )
         self.up_options = [
@@ -182,7 +185,7 @@ class Cluster:
     def cortex(self, *arguments, check=True, cwd=None, stdin=None, timeout=PATIENCE_S):
         """Runs `cortex ...`; stdout and stderr as text."""
         done = subprocess.run(
-            [os.path.join(BIN, "cortex"), *map(str, arguments)],
+            [os.path.join(self.programs, "cortex"), *map(str, arguments)],
             env=self.env, cwd=cwd or self.home, input=stdin,
             capture_output=True, text=True, timeout=timeout,
         )

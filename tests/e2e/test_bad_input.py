@@ -29,23 +29,31 @@ class BadInput(ClusterTest):
     @classmethod
     def make_cluster(cls):
         cls.s3_server = S3Server().start()
-        return Cluster(env=cls.s3_server.env)
+        # No bucket of the server's refuses its owner: the cluster is the other user.
+        return Cluster(env=cls.s3_server.stranger_env)
 
     @classmethod
     def prepare(cls):
-        s3 = cls.s3_server.client()
-        s3.create_bucket(Bucket="inputs")
-        s3.put_object(Bucket="inputs", Key="good.json", Body=b"1\n2\n3\n")
-        s3.create_bucket(Bucket="broken")
-        s3.put_object(Bucket="broken", Key="fine.json", Body=b'{"a": 1}\n')
-        s3.put_object(Bucket="broken", Key="worse.json", Body=b'"a"\n{"b": 2}\n{"c": oops}\n')
-        cls.s3_server.client(cls.s3_server.stranger_env).create_bucket(Bucket="forbidden")
+        cls.fill_bucket("inputs", **{"good.json": b"1\n2\n3\n"})
+        cls.fill_bucket(
+            "broken",
+            **{"fine.json": b'{"a": 1}\n', "worse.json": b'"a"\n{"b": 2}\n{"c": oops}\n'},
+        )
+        cls.s3_server.client().create_bucket(Bucket="forbidden")
         cls.cluster.deploy(cls.project("good", GOOD))
 
     @classmethod
     def cleanup(cls):
         super().cleanup()
         cls.s3_server.stop()
+
+    @classmethod
+    def fill_bucket(cls, bucket, **objects):
+        """A bucket that the cluster may read, with objects of its own."""
+        cls.s3_server.client().create_bucket(Bucket=bucket, ACL="public-read-write")
+        s3 = cls.s3_server.client(cls.s3_server.stranger_env)
+        for key, body in objects.items():
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     @classmethod
     def project(cls, name, predictor=GOOD, **files_):
@@ -198,12 +206,14 @@ class BadInput(ClusterTest):
                                    kind="aws.invalid_s3_path")
 
     def test_a_missing_bucket_is_named(self):
-        self.check_refused(files("file_path_lister", s3_paths=["s3://nowhere-at-all/x"]), 400,
-                           "s3://nowhere-at-all/x")
+        for path in ("s3://nowhere-at-all/x", "s3://nowhere-at-all"):
+            self.check_refused(files("file_path_lister", s3_paths=[path]), 400,
+                               f"{path}: the bucket 'nowhere-at-all' does not exist")
 
     def test_a_forbidden_bucket_is_named(self):
-        self.check_refused(files("delimited_files", s3_paths=["s3://forbidden/x"]), 400,
-                           "s3://forbidden/x")
+        for path in ("s3://forbidden/x", "s3://forbidden"):
+            self.check_refused(files("delimited_files", s3_paths=[path]), 400,
+                               f"{path}: ", "the bucket 'forbidden' refuses access")
 
     def test_nothing_that_matches(self):
         self.check_refused(files("delimited_files", includes=["**.parquet"]), 400,
@@ -264,16 +274,14 @@ class BadInput(ClusterTest):
 
     def test_a_batch_over_16_mib_fails_the_enqueuing_and_says_the_limit(self):
         line = json.dumps("x" * (6 << 20)).encode() + b"\n"
-        self.s3_server.client().create_bucket(Bucket="large")
-        self.s3_server.client().put_object(Bucket="large", Key="x.json", Body=line * 3)
+        self.fill_bucket("large", **{"x.json": line * 3})
         body = files("delimited_files", s3_paths=["s3://large/"], batch_size=3)
         status, log = self.ended(body)
         self.assertEqual(status["status"], "status_enqueue_failed")
         self.assertRegex(log, r"16777216|16 MiB")
 
     def test_files_without_items_fail_the_enqueuing(self):
-        self.s3_server.client().create_bucket(Bucket="hollow")
-        self.s3_server.client().put_object(Bucket="hollow", Key="x.json", Body=b"\n \n")
+        self.fill_bucket("hollow", **{"x.json": b"\n \n"})
         status, _ = self.ended(files("delimited_files", s3_paths=["s3://hollow/"]))
         self.assertEqual(status["status"], "status_enqueue_failed")
 

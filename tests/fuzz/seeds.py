@@ -163,6 +163,14 @@ def target():
     yield b"http://host:80/a?69d6faf82e4660d3"
 
 
+def tokens():
+    digest = b"blake2b:" + b"0123456789abcdef" * 4
+    yield b"# who submits\nrole=submit api=image-*,a? expires=2027-01-31 " + digest + b" a comment\n"
+    yield b"expires=2027-01-31T12:00:00Z role=read " + digest
+    yield b"role=admin " + digest + b"\n\nrole=read " + digest[:-1] + b"0\n"
+    yield b"api=" + b"*a" * 60 + b"* role=read " + digest
+
+
 def framing():
     yield b"Content-Length\0" + b"5\0"
     yield b"Content-Length\0" + b"5\0Content-Length\0" + b"6\0"

@@ -43,6 +43,8 @@ class PythonPredictor:
         note(self.notes, [batch_id, os.getpid(), payload])
         gate.wait("predict")
         time.sleep(self.config.get("sleep_s", 0))
+        if set(payload) & set(self.config.get("bad", [])):
+            raise ValueError(f"a bad item in {payload}")
         if self.config.get("dest_s3_dir"):
             return [item * item for item in payload]
 
@@ -77,13 +79,13 @@ class Scenario(ClusterTest):
         )
         cls.cluster.deploy(project)
 
-    def body(self, items, batch_size=1, workers=2, sleep_s=0.0, store=True, **fields):
+    def body(self, items, batch_size=1, workers=2, sleep_s=0.0, store=True, bad=(), **fields):
         """A submission of the numbers 0 to items - 1, by a delimited file."""
         path = os.path.join(self.cluster.folder, f"numbers-{items}.json")
         if not os.path.exists(path):
             with open(path, "w", encoding="utf-8") as file:
                 file.write("".join(f"{number}\n" for number in range(items)))
-        config = {"notes": self.notes, "sleep_s": sleep_s}
+        config = {"notes": self.notes, "sleep_s": sleep_s, "bad": list(bad)}
         if store:
             config["dest_s3_dir"] = f"file://{self.results}"
         source = {"s3_paths": [f"file://{path}"], "batch_size": batch_size}

@@ -13,7 +13,7 @@
 #include "tests/sim/sim.h"
 
 #define SEEDS_MAX   400 /* within so many a planted fault is noticed */
-#define PLANT_STEPS 1500
+#define PLANT_STEPS 3000
 
 /* Runs that once broke an invariant. */
 static const struct kept {

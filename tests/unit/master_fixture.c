@@ -143,13 +143,19 @@ uintptr_t fixture_call_prepared(struct master_fixture *fixture,
     struct error err = {0};
 
     assert_non_null(route);
-    memcpy(request_id, &call, sizeof(call));
+    memcpy(request_id, fixture->repeated ? &fixture->repeated : &call, sizeof(call));
+    fixture->repeated = 0;
     if (route_handle(&fixture->state, route, &request, &err) != 0) {
         fail_msg("%s", err.message);
     }
     fixture_step(fixture);
     free(name);
     return call;
+}
+
+void fixture_request_id(struct master_fixture *fixture, uintptr_t number)
+{
+    fixture->repeated = UINTPTR_MAX - number; // no call's own
 }
 
 uintptr_t
@@ -257,6 +263,7 @@ uintptr_t fixture_try_submit(struct master_fixture *fixture,
                    sizeof(prepared->body_hash),
                    "%s",
                    wanted->body_hash ? wanted->body_hash : "hash");
+    prepared->dead_letter_arn = memory_strdup(wanted->dead_letter_arn);
     said.api_name =
         (char *)(uintptr_t)(wanted->api_name ? wanted->api_name : "classifier");
     said.idempotency_key = (char *)(uintptr_t)(wanted->key ? wanted->key : "");

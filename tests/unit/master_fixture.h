@@ -42,6 +42,7 @@ struct master_fixture {
     char *path; /* of the database */
     struct store *store;
     struct state state;
+    uintptr_t repeated;     /* what the next call's request id is made of; 0: its own */
     uintptr_t calls;        /* made so far; a call's handle is its number */
     struct outbox released; /* what was committed, oldest first */
 };
@@ -61,6 +62,9 @@ void fixture_pass(struct master_fixture *fixture, int64_t ms);
 
 /* Forgets what was released so far. */
 void fixture_forget(struct master_fixture *fixture);
+
+/* The next call has the same request id as others of that number: it repeats them. */
+void fixture_request_id(struct master_fixture *fixture, uintptr_t number);
 
 /* Makes a call ("Client/GetJob"), with a step behind it; returns its handle. */
 uintptr_t
@@ -89,9 +93,10 @@ struct fixture_job {
     uint32_t workers;     /* 0: 1 */
     uint64_t batches;     /* 0: left enqueuing */
     uint64_t timeout_s;
-    uint32_t max_attempts; /* 0: 1 */
-    const char *key;       /* NULL: none */
-    const char *body_hash; /* NULL: "hash" */
+    uint32_t max_attempts;       /* 0: 1 */
+    const char *key;             /* NULL: none */
+    const char *body_hash;       /* NULL: "hash" */
+    const char *dead_letter_arn; /* NULL: none */
 };
 
 /* Calls SubmitJob; *out_job_id is what was prepared. */

@@ -2,7 +2,8 @@
 /* test_bridge.c - does the bridge answer as the Batch API says, whoever asks?
  *
  * A real cortex-bridge, a master of this file's own making behind it, and clients that
- * write to sockets byte by byte, or are curl. */
+ * write to sockets byte by byte, or are curl. With the argument "tls" the bridge serves
+ * HTTPS, and the same bytes are said inside of it. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,8 +29,10 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/id.h"
 #include "common/rpc_server.h"
+#include "tests/support/tls_tunnel.h"
 #include "tests/unit/corpus.h"
 
 #define JOB         0x69d6faf82e4660d3u /* the only one there is */
@@ -411,6 +414,10 @@ struct process {
     int port;
 };
 
+static bool over_tls;
+static char own_folder[] = "/tmp/test_bridge.XXXXXX";
+static char *certificate; // in the folder
+static char *key;
 static struct process bridge;
 static struct process impatient; /* clients have a second, there is no master */
 
@@ -448,6 +455,10 @@ static struct process start_bridge(const char *master_url, const char *extra)
                          (char *)"3",
                          (char *)"--log-level",
                          (char *)"error",
+                         (char *)"--tls-cert",
+                         certificate,
+                         (char *)"--tls-key",
+                         key,
                          (char *)(extra ? "--header-timeout" : NULL),
                          (char *)extra,
                          (char *)"--body-timeout",
@@ -456,6 +467,10 @@ static struct process start_bridge(const char *master_url, const char *extra)
                          (char *)extra,
                          NULL};
 
+    if (!over_tls) { // leaves those four out
+        memmove(
+            arguments + 9, arguments + 13, sizeof(arguments) - 13 * sizeof(*arguments));
+    }
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     // adddup2 onto itself clears close-on-exec, which is wanted then too.
     process.pid =
@@ -466,6 +481,7 @@ static struct process start_bridge(const char *master_url, const char *extra)
     assert_true(size > 0 && line[size - 1] == '\n');
     const char *colon = strrchr(line, ':');
     assert_non_null(colon);
+    assert_int_equal(strncmp(line, "https:", 6) == 0, over_tls);
     process.port = (int)strtol(colon + 1, NULL, 10);
     return process;
 }
@@ -513,6 +529,10 @@ static int dial(const struct process *process)
     assert_true(fd >= 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &net, sizeof(net));
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    if (over_tls) {
+        fd = tls_tunnel_open(fd);
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &net, sizeof(net));
+    }
     return fd;
 }
 
@@ -621,9 +641,10 @@ static void expect_raw(const struct process *process,
 // curl's standard output.
 static char *curl(const char *path, const char *a, const char *b, const char *c)
 {
-    char *url = memory_format("http://127.0.0.1:%d%s", bridge.port, path);
+    char *url = memory_format(
+        "http%s://127.0.0.1:%d%s", over_tls ? "s" : "", bridge.port, path);
     char *arguments[] = {
-        (char *)"curl", (char *)"-s", url, (char *)a, (char *)b, (char *)c, NULL};
+        (char *)"curl", (char *)"-sk", url, (char *)a, (char *)b, (char *)c, NULL};
     struct buffer text = BUFFER_INIT;
     int out[2];
 
@@ -1426,6 +1447,31 @@ static void other_machines_are_served_only_when_told_so(void **state)
     (void)close(null);
 }
 
+static void make_certificate(void)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    certificate = fs_join(own_folder, "certificate.pem");
+    key = fs_join(own_folder, "key.pem");
+    char *arguments[] = {(char *)"openssl",
+                         (char *)"req",
+                         (char *)"-x509",
+                         (char *)"-newkey",
+                         (char *)"ec",
+                         (char *)"-pkeyopt",
+                         (char *)"ec_paramgen_curve:prime256v1",
+                         (char *)"-nodes",
+                         (char *)"-subj",
+                         (char *)"/CN=bridge",
+                         (char *)"-keyout",
+                         key,
+                         (char *)"-out",
+                         certificate,
+                         NULL};
+    assert_int_equal(wait_for(spawn("openssl", arguments, null, STDERR_FILENO)), 0);
+    (void)close(null);
+}
+
 static int set_up(void **state)
 {
     static ProtobufCService *services[2];
@@ -1440,6 +1486,12 @@ static int set_up(void **state)
     if (id_init() != 0 || rpc_server_start(&options, &master.server, &err) != 0) {
         return -1;
     }
+    if (!mkdtemp(own_folder)) {
+        return -1;
+    }
+    if (over_tls) {
+        make_certificate();
+    }
     bridge = start_bridge(rpc_server_url(master.server), NULL);
     impatient = start_bridge("tcp://127.0.0.1:9", "1s");
     return 0;
@@ -1448,7 +1500,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return stop_bridge(&bridge) + stop_bridge(&impatient);
+    free(certificate);
+    free(key);
+    return stop_bridge(&bridge) + stop_bridge(&impatient) +
+           fs_remove_tree(own_folder, NULL);
 }
 
 static void check_request(const cJSON *row)
@@ -1475,8 +1530,10 @@ static void every_request_of_the_corpus_is_answered_as_it_says(void **state)
     corpus_each("http", 120, check_request);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    over_tls = argc > 1 && strcmp(argv[1], "tls") == 0;
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_submission_is_passed_on_byte_for_byte),
         cmocka_unit_test(curl_submits_without_saying_a_type),

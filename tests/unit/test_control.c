@@ -26,6 +26,59 @@ static uint64_t running_job(struct master_fixture *master,
     return job_id;
 }
 
+static bool is_answered(const struct master_fixture *master, uintptr_t call)
+{
+    for (const struct action *action = master->released.first; action;
+         action = action->next) {
+        if (action->call == (void *)call &&
+            (action->type == ACTION_REPLY || action->type == ACTION_FAIL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void a_stop_is_answered_when_the_agents_follow_it(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent;
+    struct fixture_job wanted = {.batches = 9};
+    uint64_t job_id = running_job(master, &agent, &wanted);
+
+    uintptr_t call = stop(master, "classifier", job_id);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(STOPPED));
+    assert_false(is_answered(master, call));
+    fixture_sync(master, &agent); // hears of it
+    assert_false(is_answered(master, call));
+    fixture_sync(master, &agent); // says that it follows
+    assert_true(is_answered(master, call));
+    assert_non_null(fixture_reply(master, call));
+}
+
+static void a_stop_waits_for_a_silent_agent_until_it_is_lost(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent;
+    struct fixture_job wanted = {.batches = 9};
+    uint64_t job_id = running_job(master, &agent, &wanted);
+    uintptr_t call = stop(master, "classifier", job_id);
+
+    fixture_pass(master, STATE_LOST_MS);
+    assert_false(is_answered(master, call));
+    fixture_pass(master, 2);
+    assert_non_null(fixture_reply(master, call));
+}
+
+static void a_stop_without_workers_is_answered_at_once(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_job wanted = {.batches = 9};
+
+    (void)fixture_deploy(master, FIXTURE_API);
+    uint64_t job_id = fixture_submit(master, &wanted);
+    assert_non_null(fixture_reply(master, stop(master, "classifier", job_id)));
+}
+
 static void a_stop_answered_before_a_work_request_grants_nothing(void **state)
 {
     struct master_fixture *master = *state;
@@ -35,6 +88,8 @@ static void a_stop_answered_before_a_work_request_grants_nothing(void **state)
     uint64_t worker_id = fixture_worker_of(&agent, job_id)->worker_id;
 
     uintptr_t call = stop(master, "classifier", job_id);
+    fixture_sync(master, &agent);
+    fixture_sync(master, &agent);
     const Cortex__V1__StopJobReply *reply = fixture_reply(master, call);
     assert_non_null(reply);
     char *words = memory_format("stopped job %016llx", (unsigned long long)job_id);
@@ -43,6 +98,31 @@ static void a_stop_answered_before_a_work_request_grants_nothing(void **state)
     assert_int_equal(fixture_ask(master, &agent, worker_id, 5)->n_grants, 0);
     fixture_sync(master, &agent);
     assert_int_equal(fixture_worker_of(&agent, job_id)->wish, WISH(STOP));
+}
+
+static void a_repeated_stop_or_delete_is_answered_as_the_first(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_job wanted = {.batches = 9};
+    Cortex__V1__DeleteApiRequest said = CORTEX__V1__DELETE_API_REQUEST__INIT;
+
+    (void)fixture_deploy(master, FIXTURE_API);
+    uint64_t job_id = fixture_submit(master, &wanted);
+    fixture_request_id(master, 77);
+    assert_non_null(fixture_reply(master, stop(master, "classifier", job_id)));
+    fixture_restart(master);
+    fixture_request_id(master, 77);
+    assert_non_null(fixture_reply(master, stop(master, "classifier", job_id)));
+    // Another call is another matter.
+    assert_string_equal(fixture_error(master, stop(master, "classifier", job_id))->kind,
+                        "batchapi.job_is_not_in_progress");
+    said.api_name = (char *)(uintptr_t) "classifier";
+    for (int again = 0; again < 2; again++) {
+        fixture_request_id(master, 78);
+        const Cortex__V1__DeleteApiReply *reply =
+            fixture_reply(master, fixture_call(master, "Client/DeleteApi", &said));
+        assert_string_equal(reply->message, "deleting classifier");
+    }
 }
 
 static void a_stop_survives_a_crash_right_behind_its_answer(void **state)
@@ -264,6 +344,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HOLDS(a_stop_answered_before_a_work_request_grants_nothing),
+        HOLDS(a_stop_is_answered_when_the_agents_follow_it),
+        HOLDS(a_stop_waits_for_a_silent_agent_until_it_is_lost),
+        HOLDS(a_stop_without_workers_is_answered_at_once),
+        HOLDS(a_repeated_stop_or_delete_is_answered_as_the_first),
         HOLDS(a_stop_survives_a_crash_right_behind_its_answer),
         HOLDS(results_behind_the_stop_change_nothing),
         HOLDS(a_job_that_is_over_cannot_be_stopped),

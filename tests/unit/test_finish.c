@@ -55,6 +55,58 @@ static void without_on_job_complete_the_last_batch_ends_the_job(void **state)
     assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
 }
 
+static void the_closing_worker_leaves_when_all_others_have(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = agent_of(false);
+    uint64_t job_id =
+        start(master, &agent, (struct fixture_job){.batches = 3, .workers = 3});
+
+    assert_int_equal(agent.worker_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        (void)fixture_do_batch(master, &agent, &agent.workers[i], OUTCOME(SUCCEEDED));
+    }
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(SUCCEEDED)); // at once
+    fixture_sync(master, &agent);
+    for (size_t left = agent.worker_count; left > 1; left--) {
+        size_t at = 0;
+        while (agent.workers[at].wish != WISH(DRAIN)) {
+            assert_false(agent.workers[at].closes_job);
+            at++;
+        }
+        leave(master, &agent, &agent.workers[at], FAILURE(UNSPECIFIED));
+        fixture_sync(master, &agent);
+        assert_int_equal(agent.worker_count, left - 1);
+    }
+    assert_int_equal(agent.workers[0].wish, WISH(DRAIN));
+    assert_true(agent.workers[0].closes_job);
+    leave(master, &agent, &agent.workers[0], FAILURE(UNSPECIFIED));
+    assert_false(fixture_logged(master, "job has been completed"));
+    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+}
+
+static void if_the_closing_worker_dies_the_log_is_closed_without_it(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = agent_of(false);
+    uint64_t job_id =
+        start(master, &agent, (struct fixture_job){.batches = 2, .workers = 2});
+
+    assert_int_equal(agent.worker_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        (void)fixture_do_batch(master, &agent, &agent.workers[i], OUTCOME(SUCCEEDED));
+    }
+    fixture_sync(master, &agent);
+    size_t closer = agent.workers[0].wish == WISH(DRAIN) ? 1 : 0;
+    leave(master, &agent, &agent.workers[closer], FAILURE(DIED));
+    fixture_sync(master, &agent);
+    assert_false(fixture_logged(master, "job has been completed"));
+    leave(master, &agent, &agent.workers[0], FAILURE(UNSPECIFIED));
+    assert_true(
+        fixture_logged(master, "no batches left in queue, job has been completed\n"));
+    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+}
+
 static void one_failed_batch_makes_it_completed_with_failures(void **state)
 {
     struct master_fixture *master = *state;
@@ -265,6 +317,8 @@ a_job_ends_though_its_last_worker_is_gone_before_its_last_batch_counts(void **st
     leave(master, &agent, fixture_worker_of(&agent, job_id), FAILURE(DIED));
     (void)fixture_report(master, &agent, &worker, 0, attempt, OUTCOME(SUCCEEDED));
     assert_int_equal(fixture_job(master, job_id)->state, JOB(SUCCEEDED));
+    fixture_sync(master, &agent); // has the one that took its place, which goes too
+    leave(master, &agent, fixture_worker_of(&agent, job_id), FAILURE(UNSPECIFIED));
     assert_true(
         fixture_logged(master, "no batches left in queue, job has been completed\n"));
 }
@@ -295,6 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HOLDS(without_on_job_complete_the_last_batch_ends_the_job),
+        HOLDS(the_closing_worker_leaves_when_all_others_have),
+        HOLDS(if_the_closing_worker_dies_the_log_is_closed_without_it),
         HOLDS(one_failed_batch_makes_it_completed_with_failures),
         HOLDS(on_job_complete_is_wished_for_only_when_every_batch_is_terminal),
         HOLDS(on_job_complete_goes_to_one_worker_of_many),

@@ -182,6 +182,23 @@ static void an_api_that_was_updated_leaves_running_jobs_their_room(void **state)
                      3000);
 }
 
+static void a_job_near_its_end_leaves_its_room_to_one_that_waits(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = agent_of(1, 2, 8);
+    struct fixture_job few = {.api_name = "a", .workers = 2, .batches = 2};
+
+    (void)fixture_deploy(master, API("a", "cpu: 1") API("b", "cpu: 2"));
+    uint64_t ending = fixture_submit(master, &few);
+    fixture_bring_up(master, &agent);
+    (void)submit(master, "b", 1); // needs both cpus
+    fixture_sync(master, &agent);
+    assert_int_equal(count(&agent, ending), 2);
+    (void)fixture_do_batch(master, &agent, &agent.workers[0], OUTCOME(SUCCEEDED));
+    fixture_sync(master, &agent);
+    assert_int_equal(count(&agent, ending), 1); // one batch is left
+}
+
 #define HOLDS(test)                                                                    \
     cmocka_unit_test_setup_teardown(test, master_fixture_setup, master_fixture_teardown)
 
@@ -195,6 +212,7 @@ int main(void)
         HOLDS(a_draining_agent_gets_nothing_and_gives_up_what_it_has),
         HOLDS(the_room_of_a_lost_agent_is_found_elsewhere),
         HOLDS(an_api_that_was_updated_leaves_running_jobs_their_room),
+        HOLDS(a_job_near_its_end_leaves_its_room_to_one_that_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

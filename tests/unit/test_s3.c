@@ -18,20 +18,26 @@
 
 #define MIB (1u << 20)
 
-/* A server with one step of a script for each request, and what came. */
+struct fixture;
+
+/* What the server does; called with the fixture's lock held. */
+typedef void (*handle_fn)(struct fixture *fixture,
+                          const struct scripted_request *request,
+                          struct scripted_reply *reply);
+
+/* A server and what came there. */
 struct fixture {
     struct scripted_http *server;
     struct object_store *store;
-    void (*handle)(struct fixture *fixture,
-                   const struct scripted_request *request,
-                   struct scripted_reply *reply);
+
+    pthread_mutex_t lock; // of what follows, and of `upload`
+    handle_fn handle;
     unsigned requests;  // of all; the handler sees it counted already
     char seen[64][512]; // "METHOD target" of each
     char scope[256];    // the last Authorization
     char date[64];
     char match[64]; // the last If-Match
     /* the handlers' own */
-    struct scripted_reply *script;
     unsigned trouble;
     size_t total;
 };
@@ -41,6 +47,8 @@ static void on_request(void *arg,
                        struct scripted_reply *reply)
 {
     struct fixture *fixture = arg;
+
+    pthread_mutex_lock(&fixture->lock);
     unsigned at = fixture->requests++ % 64;
 
     (void)snprintf(fixture->seen[at],
@@ -53,12 +61,46 @@ static void on_request(void *arg,
     (void)scripted_header(request, "x-amz-date", fixture->date, sizeof(fixture->date));
     (void)scripted_header(request, "if-match", fixture->match, sizeof(fixture->match));
     fixture->handle(fixture, request, reply);
+    pthread_mutex_unlock(&fixture->lock);
 }
 
-static void open_store(struct fixture *fixture, unsigned transfers)
+// From now on the server does this; requests are counted anew.
+static void
+play(struct fixture *fixture, handle_fn handle, unsigned trouble, size_t total)
 {
-    const struct object_options options = {
-        .transfers_max = transfers, .attempts_max = 4, .backoff_ms = 1, .stall_s = 1};
+    pthread_mutex_lock(&fixture->lock);
+    fixture->handle = handle;
+    fixture->trouble = trouble;
+    fixture->total = total;
+    fixture->requests = 0;
+    pthread_mutex_unlock(&fixture->lock);
+}
+
+static unsigned requests_of(struct fixture *fixture)
+{
+    pthread_mutex_lock(&fixture->lock);
+    unsigned requests = fixture->requests;
+    pthread_mutex_unlock(&fixture->lock);
+    return requests;
+}
+
+// A text of the fixture as it is now; good till the next call.
+static const char *text_of(struct fixture *fixture, const char *text)
+{
+    static char copy[512];
+
+    pthread_mutex_lock(&fixture->lock);
+    (void)snprintf(copy, sizeof(copy), "%s", text);
+    pthread_mutex_unlock(&fixture->lock);
+    return copy;
+}
+
+static void open_store(struct fixture *fixture, unsigned transfers, unsigned stall_s)
+{
+    const struct object_options options = {.transfers_max = transfers,
+                                           .attempts_max = 4,
+                                           .backoff_ms = 1,
+                                           .stall_s = stall_s};
 
     assert_int_equal(object_store_create(&options, &fixture->store, NULL), 0);
 }
@@ -77,7 +119,8 @@ static int setup(void **state)
     (void)setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
     (void)unsetenv("AWS_PROFILE");
     (void)unsetenv("AWS_SESSION_TOKEN");
-    open_store(fixture, 0);
+    (void)pthread_mutex_init(&fixture->lock, NULL);
+    open_store(fixture, 0, 0);
     *state = fixture;
     return 0;
 }
@@ -88,6 +131,7 @@ static int teardown(void **state)
 
     object_store_destroy(fixture->store);
     scripted_http_stop(fixture->server);
+    (void)pthread_mutex_destroy(&fixture->lock);
     free(fixture);
     return 0;
 }
@@ -173,17 +217,18 @@ static void what_fails_for_a_while_is_tried_again(void **state)
     struct fixture *fixture = *state;
     char data[100];
 
-    fixture->handle = in_trouble_twice;
-    for (fixture->trouble = 0; fixture->trouble < TROUBLES; fixture->trouble++) {
+    object_store_destroy(fixture->store);
+    open_store(fixture, 0, 1);
+    for (unsigned trouble = 0; trouble < TROUBLES; trouble++) {
         struct error err = {0};
-        fixture->requests = 0;
+        play(fixture, in_trouble_twice, trouble, 0);
         assert_int_equal(get(fixture, "s3://bucket/key", data, &err), 0);
         assert_string_equal(data, "hello world");
-        assert_int_equal(fixture->requests, fixture->trouble == STALLED ? 2 : 3);
-        fixture->requests = 0;
+        assert_int_equal(requests_of(fixture), trouble == STALLED ? 2 : 3);
+        play(fixture, in_trouble_twice, trouble, 0);
         assert_int_equal(
             object_put(fixture->store, "s3://bucket/key", "x", 1, NULL, &err), 0);
-        assert_true(fixture->requests >= 2);
+        assert_true(requests_of(fixture) >= 2);
     }
 }
 
@@ -200,16 +245,15 @@ static void retries_that_are_used_up_are_unavailable_and_name_the_url(void **sta
     struct fixture *fixture = *state;
     char data[100];
 
-    fixture->handle = always_in_trouble;
-    for (fixture->trouble = 0; fixture->trouble < STALLED; fixture->trouble++) {
+    for (unsigned trouble = 0; trouble < STALLED; trouble++) {
         struct error err = {0};
-        fixture->requests = 0;
+        play(fixture, always_in_trouble, trouble, 0);
         assert_int_equal(get(fixture, "s3://bucket/key", data, &err), -1);
         assert_int_equal(err.code, ERROR_UNAVAILABLE);
         assert_int_equal(strncmp(err.message, "s3://bucket/key: ", 17), 0);
         assert_non_null(strstr(err.message, "(tried 4 times)"));
         // libcurl itself repeats what breaks on a connection that it kept open.
-        assert_in_range(fixture->requests, 4, fixture->trouble == RESET ? 5 : 4);
+        assert_in_range(requests_of(fixture), 4, trouble == RESET ? 5 : 4);
     }
 }
 
@@ -242,14 +286,13 @@ static void refusals_are_not_repeated_and_say_what_is_wrong(void **state)
     struct object_info info;
     char data[100];
 
-    fixture->handle = refuse_by_key;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = {0};
-        fixture->requests = 0;
+        play(fixture, refuse_by_key, 0, 0);
         assert_int_equal(get(fixture, cases[i].url, data, &err), -1);
         assert_int_equal(err.code, cases[i].code);
         assert_non_null(strstr(err.message, cases[i].words));
-        assert_int_equal(fixture->requests, 1);
+        assert_int_equal(requests_of(fixture), 1);
         // A HEAD is told nothing and asks again.
         error_clear(&err);
         assert_int_equal(object_stat(fixture->store, cases[i].url, &info, &err), -1);
@@ -282,16 +325,16 @@ static void the_bucket_s_region_is_found_and_remembered(void **state)
     struct object_info info;
     char data[100];
 
-    fixture->handle = one_region_only;
+    play(fixture, one_region_only, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), 0);
     assert_string_equal(data, "here");
-    assert_int_equal(fixture->requests, 2);
+    assert_int_equal(requests_of(fixture), 2);
     assert_int_equal(get(fixture, "s3://bucket/other", data, NULL), 0);
-    assert_int_equal(fixture->requests, 3);
-    fixture->trouble = 1;
+    assert_int_equal(requests_of(fixture), 3);
+    play(fixture, one_region_only, 1, 0);
     assert_int_equal(object_stat(fixture->store, "s3://second/key", &info, NULL), 0);
     assert_int_equal(info.size, 4);
-    assert_int_equal(fixture->requests, 5);
+    assert_int_equal(requests_of(fixture), 2);
 }
 
 static void two_regions_by_turns(struct fixture *fixture,
@@ -311,10 +354,10 @@ static void regions_that_send_in_a_circle_are_left(void **state)
     struct error err = {0};
     char data[100];
 
-    fixture->handle = two_regions_by_turns;
+    play(fixture, two_regions_by_turns, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, &err), -1);
     assert_non_null(strstr(err.message, "301"));
-    assert_true(fixture->requests < 10);
+    assert_true(requests_of(fixture) < 10);
 }
 
 static void two_hours_ahead(struct fixture *fixture,
@@ -344,15 +387,15 @@ static void a_clock_that_is_wrong_is_corrected_once(void **state)
     struct error err = {0};
     char data[100];
 
-    fixture->handle = two_hours_ahead;
+    play(fixture, two_hours_ahead, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), 0);
-    assert_int_equal(fixture->requests, 2);
+    assert_int_equal(requests_of(fixture), 2);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), 0);
-    assert_int_equal(fixture->requests, 3);
-    fixture->trouble = 1;
+    assert_int_equal(requests_of(fixture), 3);
+    play(fixture, two_hours_ahead, 1, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, &err), -1);
     assert_non_null(strstr(err.message, "RequestTimeTooSkewed"));
-    assert_int_equal(fixture->requests, 5);
+    assert_int_equal(requests_of(fixture), 2);
 }
 
 static void echo_target(struct fixture *fixture,
@@ -368,7 +411,7 @@ static void a_key_is_sent_byte_by_byte(void **state)
     struct fixture *fixture = *state;
     char data[100];
 
-    fixture->handle = echo_target;
+    play(fixture, echo_target, 0, 0);
     assert_int_equal(get(fixture, "s3://b.c/a b+c=d%2F/../e//\xff?#", data, NULL), 0);
     assert_string_equal(data, "/b.c/a%20b%2Bc%3Dd%252F/../e//%FF%3F%23");
 }
@@ -384,6 +427,7 @@ struct upload {
 };
 
 static struct upload upload;
+static struct upload seen_upload; // when put_large was over
 
 static void take_upload(struct fixture *fixture,
                         const struct scripted_request *request,
@@ -432,12 +476,17 @@ static int put_large(struct fixture *fixture, struct error *err)
     size_t size = 33 * MIB; // five parts
     char *data = memory_zalloc(size);
 
+    pthread_mutex_lock(&fixture->lock);
     upload = (struct upload){0};
+    pthread_mutex_unlock(&fixture->lock);
     for (size_t i = 0; i < size; i += 8 * MIB) {
         data[i] = (char)('a' + i / (8 * MIB));
     }
     int result = object_put(fixture->store, "s3://bucket/large", data, size, NULL, err);
     free(data);
+    pthread_mutex_lock(&fixture->lock);
+    seen_upload = upload;
+    pthread_mutex_unlock(&fixture->lock);
     return result;
 }
 
@@ -445,13 +494,13 @@ static void a_large_object_is_put_in_parts(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->handle = take_upload;
+    play(fixture, take_upload, 0, 0);
     assert_int_equal(put_large(fixture, NULL), 0);
-    assert_int_equal(upload.parts, 5);
-    assert_memory_equal(upload.bytes, "abcde", 5);
-    assert_int_equal(upload.completes, 1);
-    assert_true(upload.document_ok);
-    assert_int_equal(upload.aborts, 0);
+    assert_int_equal(seen_upload.parts, 5);
+    assert_memory_equal(seen_upload.bytes, "abcde", 5);
+    assert_int_equal(seen_upload.completes, 1);
+    assert_true(seen_upload.document_ok);
+    assert_int_equal(seen_upload.aborts, 0);
 }
 
 static void error_in_200(struct fixture *fixture,
@@ -468,10 +517,10 @@ static void an_error_inside_a_200_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->handle = error_in_200;
+    play(fixture, error_in_200, 0, 0);
     assert_int_equal(put_large(fixture, NULL), 0);
-    assert_int_equal(upload.completes, 2);
-    assert_int_equal(upload.aborts, 0);
+    assert_int_equal(seen_upload.completes, 2);
+    assert_int_equal(seen_upload.aborts, 0);
 }
 
 static void lose_answer(struct fixture *fixture,
@@ -496,10 +545,10 @@ static void an_upload_whose_last_answer_was_lost_is_looked_for(void **state)
     struct fixture *fixture = *state;
     struct error err = {0};
 
-    fixture->handle = lose_answer;
+    play(fixture, lose_answer, 0, 0);
     assert_int_equal(put_large(fixture, NULL), 0);
-    assert_int_equal(upload.completes, 2);
-    fixture->trouble = 1; // what is there is another object
+    assert_int_equal(seen_upload.completes, 2);
+    play(fixture, lose_answer, 1, 0); // what is there is another object
     assert_int_equal(put_large(fixture, &err), -1);
     assert_non_null(strstr(err.message, "NoSuchUpload"));
 }
@@ -519,11 +568,11 @@ static void an_upload_that_fails_is_aborted(void **state)
     struct fixture *fixture = *state;
     struct error err = {0};
 
-    fixture->handle = refuse_part;
+    play(fixture, refuse_part, 0, 0);
     assert_int_equal(put_large(fixture, &err), -1);
     assert_int_equal(err.code, ERROR_PERMISSION_DENIED);
-    assert_int_equal(upload.completes, 0);
-    assert_int_equal(upload.aborts, 1);
+    assert_int_equal(seen_upload.completes, 0);
+    assert_int_equal(seen_upload.aborts, 1);
 }
 
 /* Listings */
@@ -577,18 +626,17 @@ static void pages_are_followed_and_keys_decoded(void **state)
     struct fixture *fixture = *state;
     struct buffer out = BUFFER_INIT;
 
-    fixture->handle = give_page;
-    fixture->trouble = 1;
+    play(fixture, give_page, 1, 0);
     assert_int_equal(list_all(fixture, NULL, &out, NULL), 0);
     assert_string_equal(out.data, "a\nb:1 b c+d%/:0 c&d:7 ");
-    assert_int_equal(fixture->requests, 3);
-    assert_string_equal(fixture->seen[0],
+    assert_int_equal(requests_of(fixture), 3);
+    assert_string_equal(text_of(fixture, fixture->seen[0]),
                         "GET /bucket?encoding-type=url&list-type=2&max-keys=1000"
                         "&prefix=");
     buffer_clear(&out);
     assert_int_equal(list_all(fixture, "s3://bucket/a\nb", &out, NULL), 0);
     assert_string_equal(out.data, "b c+d%/:0 c&d:7 ");
-    assert_non_null(strstr(fixture->seen[3], "start-after=a%0Ab"));
+    assert_non_null(strstr(text_of(fixture, fixture->seen[3]), "start-after=a%0Ab"));
     buffer_fini(&out);
 }
 
@@ -598,7 +646,7 @@ static void keys_out_of_order_are_an_error(void **state)
     struct buffer out = BUFFER_INIT;
     struct error err = {0};
 
-    fixture->handle = give_page;
+    play(fixture, give_page, 0, 0);
     assert_int_equal(list_all(fixture, NULL, &out, &err), -1);
     assert_non_null(strstr(err.message, "ascending order"));
     buffer_fini(&out);
@@ -622,9 +670,9 @@ static void a_listing_that_makes_no_sense_is_an_error(void **state)
     struct fixture *fixture = *state;
     struct buffer out = BUFFER_INIT;
 
-    fixture->handle = give_garbage;
-    for (fixture->trouble = 0; fixture->trouble < 2; fixture->trouble++) {
+    for (unsigned trouble = 0; trouble < 2; trouble++) {
         struct error err = {0};
+        play(fixture, give_garbage, trouble, 0);
         assert_int_equal(list_all(fixture, NULL, &out, &err), -1);
         assert_int_equal(strncmp(err.message, "s3://bucket/: ", 14), 0);
     }
@@ -643,6 +691,7 @@ enum {
     RANGES_CUT, // each for the first time
     RANGES_CHANGED,
     RANGES_OTHER, // than asked for
+    RANGES_SHORT, // half of what was asked for
 };
 
 static void give_range(struct fixture *fixture,
@@ -660,6 +709,7 @@ static void give_range(struct fixture *fixture,
         refuse(reply, 412, "PreconditionFailed");
         return;
     }
+    last -= fixture->trouble == RANGES_SHORT ? (last - first) / 2 : 0;
     char *at = buffer_reserve(&reply->body, last - first + 1);
     for (size_t i = first; i <= last; i++) {
         *at++ = byte_at(i);
@@ -703,27 +753,23 @@ static void a_reader_joins_ranges(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->handle = give_range;
-    fixture->total = 5 * S3_READER_RANGE_SIZE + 12345;
+    play(fixture, give_range, RANGES_GOOD, 5 * S3_READER_RANGE_SIZE + 12345);
     assert_int_equal(read_all(fixture, 0, NULL), fixture->total);
-    assert_int_equal(fixture->requests, 6);
-    assert_string_equal(fixture->match, "\"tag\"");
+    assert_int_equal(requests_of(fixture), 6);
+    assert_string_equal(text_of(fixture, fixture->match), "\"tag\"");
     assert_int_equal(read_all(fixture, 1234567, NULL), fixture->total);
-    fixture->total = S3_READER_RANGE_SIZE;
-    fixture->requests = 0;
+    play(fixture, give_range, RANGES_GOOD, S3_READER_RANGE_SIZE);
     assert_int_equal(read_all(fixture, 0, NULL), fixture->total);
-    assert_int_equal(fixture->requests, 1);
+    assert_int_equal(requests_of(fixture), 1);
 }
 
 static void a_range_that_breaks_off_is_fetched_again(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->handle = give_range;
-    fixture->trouble = RANGES_CUT;
-    fixture->total = S3_READER_RANGE_SIZE + 1000;
+    play(fixture, give_range, RANGES_CUT, S3_READER_RANGE_SIZE + 1000);
     assert_int_equal(read_all(fixture, 0, NULL), fixture->total);
-    assert_int_equal(fixture->requests, 4);
+    assert_int_equal(requests_of(fixture), 4);
 }
 
 static void an_object_that_changes_while_it_is_read_is_aborted(void **state)
@@ -731,9 +777,7 @@ static void an_object_that_changes_while_it_is_read_is_aborted(void **state)
     struct fixture *fixture = *state;
     struct error err = {0};
 
-    fixture->handle = give_range;
-    fixture->trouble = RANGES_CHANGED;
-    fixture->total = 3 * S3_READER_RANGE_SIZE;
+    play(fixture, give_range, RANGES_CHANGED, 3 * S3_READER_RANGE_SIZE);
     assert_int_equal(read_all(fixture, 0, &err), -1);
     assert_int_equal(err.code, ERROR_ABORTED);
 }
@@ -741,14 +785,14 @@ static void an_object_that_changes_while_it_is_read_is_aborted(void **state)
 static void bytes_that_were_not_asked_for_are_refused(void **state)
 {
     struct fixture *fixture = *state;
-    struct error err = {0};
 
-    fixture->handle = give_range;
-    fixture->trouble = RANGES_OTHER;
-    fixture->total = 1000;
-    assert_int_equal(read_all(fixture, 0, &err), -1);
-    assert_int_equal(err.code, ERROR_UNAVAILABLE);
-    assert_non_null(strstr(err.message, "expected bytes 0 and on"));
+    for (unsigned trouble = RANGES_OTHER; trouble <= RANGES_SHORT; trouble++) {
+        struct error err = {0};
+        play(fixture, give_range, trouble, 1000);
+        assert_int_equal(read_all(fixture, 0, &err), -1);
+        assert_int_equal(err.code, ERROR_UNAVAILABLE);
+        assert_non_null(strstr(err.message, "expected bytes 0 and on"));
+    }
 }
 
 static void a_reader_may_be_closed_early(void **state)
@@ -757,13 +801,12 @@ static void a_reader_may_be_closed_early(void **state)
     struct object_reader *reader = NULL;
     char byte;
 
-    fixture->handle = give_range;
-    fixture->total = 9 * S3_READER_RANGE_SIZE;
+    play(fixture, give_range, RANGES_GOOD, 9 * S3_READER_RANGE_SIZE);
     assert_int_equal(
         object_reader_open(fixture->store, "s3://bucket/key", 0, &reader, NULL), 0);
     assert_int_equal(object_reader_read(reader, &byte, 1, NULL), 1);
     object_reader_close(reader);
-    assert_true(fixture->requests <= S3_READER_AHEAD);
+    assert_true(requests_of(fixture) <= S3_READER_AHEAD);
 }
 
 static void give_much(struct fixture *fixture,
@@ -782,13 +825,12 @@ static void more_than_the_limit_is_out_of_range(void **state)
     struct error err = {0};
     char data[100];
 
-    fixture->handle = give_much;
-    fixture->total = 1000;
+    play(fixture, give_much, 0, 1000);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), 0);
-    fixture->total = 1001;
+    play(fixture, give_much, 0, 1001);
     assert_int_equal(get(fixture, "s3://bucket/key", data, &err), -1);
     assert_int_equal(err.code, ERROR_OUT_OF_RANGE);
-    assert_int_equal(fixture->requests, 2);
+    assert_int_equal(requests_of(fixture), 1);
 }
 
 /* Many at a time */
@@ -834,8 +876,8 @@ static void no_more_transfers_than_allowed_run_at_a_time(void **state)
     unsigned done = 0;
 
     object_store_destroy(fixture->store);
-    open_store(fixture, 3);
-    fixture->handle = take_slowly;
+    open_store(fixture, 3, 0);
+    play(fixture, take_slowly, 0, 0);
     start_puts(fixture, &tally, 50);
     while (done < 50) {
         (void)usleep(1000);
@@ -862,8 +904,8 @@ static void what_is_under_way_at_the_end_is_cancelled(void **state)
     struct tally tally = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
     object_store_destroy(fixture->store);
-    open_store(fixture, 3);
-    fixture->handle = answer_never;
+    open_store(fixture, 3, 0);
+    play(fixture, answer_never, 0, 0);
     start_puts(fixture, &tally, 10);
     object_store_destroy(fixture->store);
     fixture->store = NULL;
@@ -904,10 +946,10 @@ static void keys_that_have_expired_are_fetched_anew(void **state)
     (void)setenv("AWS_CONFIG_FILE", path, 1);
     (void)unsetenv("AWS_ACCESS_KEY_ID");
     (void)unsetenv("AWS_SECRET_ACCESS_KEY");
-    fixture->handle = expire_first;
+    play(fixture, expire_first, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), 0);
-    assert_int_equal(fixture->requests, 2);
-    assert_non_null(strstr(fixture->scope, "Credential=key-2/"));
+    assert_int_equal(requests_of(fixture), 2);
+    assert_non_null(strstr(text_of(fixture, fixture->scope), "Credential=key-2/"));
     assert_int_equal(unlink(path), 0);
     (void)snprintf(path, sizeof(path), "%s/runs", folder);
     assert_int_equal(unlink(path), 0);
@@ -945,13 +987,14 @@ static void on_aws_the_bucket_is_in_the_host_s_name(void **state)
     // A proxy is told where the request is going.
     (void)unsetenv("AWS_ENDPOINT_URL_S3");
     (void)setenv("https_proxy", scripted_http_url(fixture->server), 1);
-    fixture->handle = refuse_proxying;
+    play(fixture, refuse_proxying, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket/key", data, NULL), -1);
-    assert_string_equal(fixture->seen[0],
+    assert_string_equal(text_of(fixture, fixture->seen[0]),
                         "CONNECT bucket.s3.us-east-1.amazonaws.com:443");
-    fixture->requests = 0;
+    play(fixture, refuse_proxying, 0, 0);
     assert_int_equal(get(fixture, "s3://bucket.with.dots/key", data, NULL), -1);
-    assert_string_equal(fixture->seen[0], "CONNECT s3.us-east-1.amazonaws.com:443");
+    assert_string_equal(text_of(fixture, fixture->seen[0]),
+                        "CONNECT s3.us-east-1.amazonaws.com:443");
     (void)unsetenv("https_proxy");
 }
 

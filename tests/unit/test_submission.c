@@ -161,12 +161,13 @@ static void a_dead_letter_queue_sets_the_attempts(void **state)
     struct submission *submission = NULL;
     static const char body[] =
         "{\"workers\":1,\"item_list\":{\"items\":[1],\"batch_size\":1},"
-        "\"sqs_dead_letter_queue\":{\"arn\":\"arn:aws:sqs:x\",\"max_receive_count\":5}"
-        "}";
+        "\"sqs_dead_letter_queue\":{\"arn\":\"arn:aws:sqs:us-east-1:123456789012:x\","
+        "\"max_receive_count\":5}}";
 
     assert_int_equal(parse(body, &submission, NULL), 0);
     assert_int_equal(submission->max_attempts, 5);
-    assert_string_equal(submission->dead_letter_arn, "arn:aws:sqs:x");
+    assert_string_equal(submission->dead_letter_arn,
+                        "arn:aws:sqs:us-east-1:123456789012:x");
     submission_destroy(submission);
 }
 
