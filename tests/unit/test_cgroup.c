@@ -98,6 +98,7 @@ static void what_an_earlier_agent_left_is_killed_and_removed(void **state)
     (void)waitpid(pid, NULL, 0);
     (void)close(fd);
     cgroups_close(&again);
+    free(cgroups.folder); // which is gone
     assert_int_equal(cgroups_open(name, &cgroups, NULL), 0);
     free(path);
 }
