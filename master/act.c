@@ -540,16 +540,18 @@ static void log_appended(void *arg, const struct error *err)
     }
 }
 
-// The last chunk's end answers for all: the log takes them in order.
+// The last chunk's end answers for all: the log takes them in order. Once that chunk is
+// given to the log, the call and its message may be gone.
 static void append_log(struct act *act, struct rpc_call *call)
 {
     const Cortex__V1__AppendLogRequest *said =
         (const Cortex__V1__AppendLogRequest *)rpc_call_message(call);
     size_t size;
     const char *bytes = rpc_call_attachment(call, &size);
+    size_t count = said->n_chunks;
     struct error err = {0};
 
-    for (size_t i = 0; i < said->n_chunks; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (said->chunks[i]->size > size) {
             error_set(&err,
                       ERROR_INVALID_ARGUMENT,
@@ -559,8 +561,8 @@ static void append_log(struct act *act, struct rpc_call *call)
         }
         size -= said->chunks[i]->size;
     }
-    for (size_t i = 0; i < said->n_chunks; i++) {
-        bool last = i + 1 == said->n_chunks;
+    for (size_t i = 0; i < count; i++) {
+        bool last = i + 1 == count;
         joblog_append(act->joblog,
                       said->chunks[i]->job_id,
                       bytes,
@@ -569,7 +571,7 @@ static void append_log(struct act *act, struct rpc_call *call)
                       call);
         bytes += last ? 0 : said->chunks[i]->size;
     }
-    if (said->n_chunks == 0) {
+    if (count == 0) {
         log_appended(call, NULL);
     }
 }
