@@ -165,7 +165,8 @@ static char *last_words(const char *path, int64_t from)
     if (file) {
         int64_t end = size_of(path);
         (void)fseeko(file, end - from > WORDS_MAX ? end - WORDS_MAX : from, SEEK_SET);
-        (void)fread(text, 1, WORDS_MAX, file);
+        size_t got = fread(text, 1, WORDS_MAX, file);
+        text[got] = '\0';
         (void)fclose(file);
     }
     for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
