@@ -20,7 +20,7 @@
 #include "common/log.h"
 
 #define TICK_MS                 500         /* how often deadlines are looked at */
-#define REREAD_MS               2000        /* how often files that may change are */
+#define REREAD_MS               1000        /* how often files that may change are */
 #define HEADERS_SIZE_MAX        (64u << 10) /* MHD's memory for a connection */
 #define ORIGIN_SCHEME_SEPARATOR "://"
 
