@@ -452,6 +452,32 @@ class Door:
         with Bridge(self.cluster, "--insecure", listen="0.0.0.0:0") as bridge:
             self.assertEqual(bridge.ask("GET", "/other")[0], 200)
 
+    def test_pages_of_no_other_site_are_let_in_but_of_one_that_is_set(self):
+        ours, theirs = {"Origin": "https://app.example"}, {"Origin": "https://app.example.org"}
+        token = self.add("--role", "submit")
+        with Bridge(self.cluster, "--tokens", self.file) as bridge:
+            for method in ("GET", "OPTIONS", "POST"):
+                status, headers, _ = bridge.ask(method, "/other", token, headers=ours)
+                self.assertNotIn("access-control", str(headers).lower())
+                self.assertEqual(status, {"GET": 200, "OPTIONS": 405, "POST": 403}[method])
+        allow = "Access-Control-Allow-Origin"
+        with Bridge(
+            self.cluster, "--tokens", self.file, "--cors-origin", ours["Origin"]
+        ) as bridge:
+            status, headers, text = bridge.ask("OPTIONS", "/other", headers=ours)
+            self.assertEqual((status, headers[allow], text), (204, ours["Origin"], ""))
+            self.assertIn("Authorization", headers["Access-Control-Allow-Headers"])
+            self.assertEqual(bridge.ask("OPTIONS", "/other", headers=theirs)[0], 401)
+            status, headers, _ = bridge.ask("GET", "/other", headers=ours)
+            self.assertEqual((status, headers[allow]), (401, ours["Origin"]))
+            status, headers, _ = bridge.ask("POST", "/other?dryRun=true", token, BODY, ours)
+            self.assertEqual((status, headers[allow]), (200, ours["Origin"]))
+            status, headers, _ = bridge.ask("GET", "/other", token, headers=theirs)
+            self.assertEqual((status, headers[allow], headers["Vary"]), (200, None, "Origin"))
+            self.assertEqual(bridge.ask("POST", "/other", token, BODY, theirs)[0], 403)
+        for bad in ("*", "app.example", "https://App.example", "https://app.example/x"):
+            self.assertIn("--cors-origin: got", self.run_bridge("--cors-origin", bad).stderr)
+
     def test_what_cannot_guard_is_told_at_the_start(self):
         tls = self.use("old")
         shutil.copy(self.certificates["new"][1], os.path.join(self.folder, "other.key"))
