@@ -71,6 +71,7 @@ static int run(const struct settings *settings, struct error *err)
     struct callers *logs;
     struct server *server;
     struct server_options options = {
+        .cors_origin = settings->cors_origin,
         .connections_max = (unsigned)settings->connections_max,
         .connections_per_address_max = (unsigned)settings->connections_per_address_max,
         .header_ms = settings->header_ms,

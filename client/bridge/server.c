@@ -12,6 +12,7 @@
 
 #include <microhttpd.h>
 
+#include "client/bridge/cors.h"
 #include "client/bridge/framing.h"
 #include "client/bridge/peers.h"
 #include "client/bridge/routes.h"
@@ -20,7 +21,7 @@
 #include "common/log.h"
 
 #define TICK_MS                 500         /* how often deadlines are looked at */
-#define REREAD_MS               2000        /* how often files that may change are */
+#define REREAD_MS               1000        /* how often files that may change are */
 #define HEADERS_SIZE_MAX        (64u << 10) /* MHD's memory for a connection */
 #define ORIGIN_SCHEME_SEPARATOR "://"
 
@@ -42,6 +43,7 @@ struct exchange {
     struct framing framing;
     const char *authorization; /* MHD's; NULL: none, or more than one */
     unsigned authorizations;
+    bool allowed_origin; /* a page that is allowed to sends it (cors.h) */
     bool expects_continue;
     bool close;       /* the connection cannot be used further */
     size_t body_size; /* counted in the server's bodies_size */
@@ -55,6 +57,7 @@ struct server {
     struct bridge *bridge;
     struct tls *tls; /* NULL: none */
     struct access *access;
+    const char *cors_origin; /* NULL: none */
     struct peers peers;
     size_t bodies_size;
     unsigned exchange_count;
@@ -209,7 +212,9 @@ take_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *te
     } else if (strcasecmp(name, "Content-Encoding") == 0) {
         request->unfit_media |= strcasecmp(value, "identity") != 0;
     } else if (strcasecmp(name, "Origin") == 0) {
-        request->foreign_origin |= is_foreign(exchange->connection, value);
+        exchange->allowed_origin = cors_allows(exchange->server->cors_origin, value);
+        request->foreign_origin |=
+            !exchange->allowed_origin && is_foreign(exchange->connection, value);
     } else if (strcasecmp(name, "Authorization") == 0) {
         exchange->authorization = exchange->authorizations++ == 0 ? value : NULL;
     } else if (strcasecmp(name, "Expect") == 0) {
@@ -240,6 +245,7 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     if (strcmp(reply->content_type, "application/json") != 0) {
         (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     }
+    cors_add_headers(response, exchange->server->cors_origin, exchange->allowed_origin);
     if (reply->status == 401) {
         (void)MHD_add_response_header(
             response, "WWW-Authenticate", "Bearer realm=\"cortex\"");
@@ -319,6 +325,19 @@ static bool refuse_stranger(struct exchange *exchange)
     return true;
 }
 
+// Whether the reply stands, whatever follows.
+static bool answer_early(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+
+    if (cors_is_preflight(exchange->allowed_origin, request->method)) {
+        request->reply.status = 204;
+        request->reply.content_type = "text/plain";
+        return true;
+    }
+    return refuse_stranger(exchange);
+}
+
 // The headers are there: what can be refused by them is, before any of the body.
 static enum MHD_Result headers_done(struct exchange *exchange, const char *method)
 {
@@ -336,12 +355,12 @@ static enum MHD_Result headers_done(struct exchange *exchange, const char *metho
     exchange->state = EXCHANGE_BODY;
     peers_enter(
         &exchange->server->peers, exchange->peer, PEER_BODY, clock_monotonic_ms());
-    bool refused = refuse_stranger(exchange);
-    if (!refused && exchange->framing.length > SERVER_BODY_SIZE_MAX) {
+    bool answered = answer_early(exchange);
+    if (!answered && exchange->framing.length > SERVER_BODY_SIZE_MAX) {
         refuse_size(exchange);
-        refused = true;
+        answered = true;
     }
-    if (refused) {
+    if (answered) {
         exchange->state = EXCHANGE_DISCARD;
         if (exchange->expects_continue ||
             exchange->framing.length > SERVER_DISCARD_SIZE_MAX) {
@@ -511,6 +530,7 @@ int server_create(const struct server_options *options,
     server->bridge = bridge;
     server->tls = options->tls;
     server->access = options->access;
+    server->cors_origin = options->cors_origin;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->peers.header_ms = options->header_ms;
     server->peers.body_ms = options->body_ms;

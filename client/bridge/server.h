@@ -32,9 +32,10 @@
 struct server;
 
 struct server_options {
-    int listen_fd;         /* taken over */
-    struct tls *tls;       /* NULL: plain HTTP. Borrowed, reread as it changes */
-    struct access *access; /* the same */
+    int listen_fd;           /* taken over */
+    struct tls *tls;         /* NULL: plain HTTP. Borrowed, reread as it changes */
+    struct access *access;   /* the same */
+    const char *cors_origin; /* cors.h; NULL: none. Borrowed */
     unsigned connections_max;
     unsigned connections_per_address_max;
     int64_t header_ms; /* for a request's headers to arrive */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/bridge/cors.h"
 #include "common/buffer.h"
 #include "common/fs.h"
 #include "common/options.h"
@@ -143,6 +144,14 @@ int settings_read(int argc, char **argv, struct settings *out, struct error *err
          "demand one of these tokens (default: the state folder's, if there are any)",
          0,
          0},
+        {"cors-origin",
+         0,
+         OPTION_TEXT,
+         &settings.cors_origin,
+         "ORIGIN",
+         "let pages of this site use the API (default: none)",
+         0,
+         0},
         {"connections",
          0,
          OPTION_NUMBER,
@@ -184,6 +193,7 @@ int settings_read(int argc, char **argv, struct settings *out, struct error *err
 
     if (options_parse(&options, argc, argv, &positional, err) != 0 ||
         read_log_level(level, &settings.log_level, err) != 0 ||
+        (settings.cors_origin && cors_check(settings.cors_origin, err) != 0) ||
         locate_files(&settings, err) != 0) {
         return -1;
     }

@@ -13,15 +13,16 @@
 #include "common/log.h"
 
 struct settings {
-    const char *master;    /* URL */
-    const char *listen;    /* HOST:PORT */
-    const char *state_dir; /* NULL: none */
-    int64_t ready_fd;      /* -1: none */
-    bool insecure;         /* may listen beyond this machine unguarded */
-    const char *tls_cert;  /* file's absolute path; NULL: no TLS */
-    const char *tls_key;   /* NULL with tls_cert only */
-    const char *tokens;    /* file's absolute path; NULL: none */
-    bool tokens_demanded;  /* the file was named, and has to be there */
+    const char *master;      /* URL */
+    const char *listen;      /* HOST:PORT */
+    const char *state_dir;   /* NULL: none */
+    int64_t ready_fd;        /* -1: none */
+    bool insecure;           /* may listen beyond this machine unguarded */
+    const char *tls_cert;    /* file's absolute path; NULL: no TLS */
+    const char *tls_key;     /* NULL with tls_cert only */
+    const char *tokens;      /* file's absolute path; NULL: none */
+    bool tokens_demanded;    /* the file was named, and has to be there */
+    const char *cors_origin; /* whose pages may use the API; NULL: nobody's */
     int64_t connections_max;
     int64_t connections_per_address_max;
     enum log_level log_level;
