@@ -300,11 +300,15 @@ static int set_up(struct store *store, struct error *err)
                    "PRAGMA trusted_schema = OFF;"
                    "PRAGMA cell_size_check = ON;"
                    "PRAGMA temp_store = MEMORY;"
-                   "PRAGMA cache_size = -%d;"
-                   "PRAGMA application_id = %d;",
-                   STORE_CACHE_KIB,
-                   STORE_APPLICATION_ID);
-    return execute(store, pragmas, err) != 0 || check_journal(store, err) != 0 ||
+                   "PRAGMA cache_size = -%d;",
+                   STORE_CACHE_KIB);
+    if (execute(store, pragmas, err) != 0 || check_journal(store, err) != 0) {
+        return -1;
+    }
+    // Only a new one is written to: a full disk's can be read.
+    (void)snprintf(
+        pragmas, sizeof(pragmas), "PRAGMA application_id = %d", STORE_APPLICATION_ID);
+    return (application == 0 && execute(store, pragmas, err) != 0) ||
                    migrate(store, err) != 0
                ? -1
                : 0;

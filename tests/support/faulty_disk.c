@@ -23,6 +23,7 @@ struct change {
 struct content {
     char *data;
     size_t size;
+    size_t capacity;
 };
 
 struct file {
@@ -53,8 +54,11 @@ static struct {
 static void
 content_write(struct content *content, const void *data, size_t size, size_t at)
 {
+    if (at + size > content->capacity) {
+        content->capacity = 2 * (at + size);
+        content->data = memory_realloc(content->data, content->capacity);
+    }
     if (at + size > content->size) {
-        content->data = memory_realloc(content->data, at + size);
         memset(content->data + content->size, 0, at + size - content->size);
         content->size = at + size;
     }
