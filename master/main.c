@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - cortex-master: owns apis, jobs, batching and who runs what */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +15,47 @@ static const char summary[] = "Owns apis, jobs and batches, and hands batches to
                               "agents that call it. All its\n"
                               "state is in the folder --state-dir; killed at any "
                               "moment, it goes on where it was.";
+
+// Set for the program executed anew: it begins on a disk that takes no writes.
+#define READ_ONLY_VARIABLE "CORTEX_MASTER_READ_ONLY"
+
+// The pid stays, and all that whoever started this one knows of it.
+static void run_anew(char **argv, bool read_only, const struct error *why)
+{
+    if (read_only) {
+        log_error("%s: from now on only what reads is answered", why->message);
+        (void)setenv(READ_ONLY_VARIABLE, "1", 1);
+    } else {
+        log_info("the disk takes writes again");
+        (void)unsetenv(READ_ONLY_VARIABLE);
+    }
+    (void)execv("/proc/self/exe", argv);
+    log_error("cannot execute the master anew");
+}
+
+static int run(struct master_options *options, char **argv, struct error *err)
+{
+    options->read_only = getenv(READ_ONLY_VARIABLE) != NULL;
+    enum master_end end = master_run(options, err);
+
+    if (end == MASTER_AILING || end == MASTER_WELL) {
+        run_anew(argv, end == MASTER_AILING, err);
+        return -1;
+    }
+    if (end == MASTER_FAILED) {
+        log_error("%s", err->message);
+    }
+    return end == MASTER_LEFT ? 0 : -1;
+}
+
+static int write_state(const char *folder, struct error *err)
+{
+    if (export_state(folder, stdout, err) != 0) {
+        log_error("%s", err->message);
+        return -1;
+    }
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -116,14 +158,11 @@ int main(int argc, char **argv)
         return 1;
     }
     log_init("master", threshold);
-    options.ready_fd = (int)ready_fd;
+    // One executed anew finds it closed, and its number may soon be another file's.
+    options.ready_fd = fcntl((int)ready_fd, F_GETFD) >= 0 ? (int)ready_fd : -1;
     char *folder = fs_absolute(options.state_folder);
     options.state_folder = folder;
-    int result =
-        exporting ? export_state(folder, stdout, &err) : master_run(&options, &err);
-    if (result != 0) {
-        log_error("%s", err.message);
-    }
+    int result = exporting ? write_state(folder, &err) : run(&options, argv, &err);
     // nng 1.5 cannot be taken down in a living process.
     _exit(result == 0 ? 0 : 1);
 }

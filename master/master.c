@@ -23,6 +23,7 @@
 #include "master/state.h"
 
 #define MASTER_DRAIN_MS 5000 /* for replies under way, when leaving */
+#define MASTER_PROBE_S  1    /* between attempts to write, while the disk is not well */
 
 struct master {
     struct store *store;
@@ -30,6 +31,8 @@ struct master {
     struct loop *loop;
     struct act *act;
     struct rpc_server *server;
+    bool read_only;
+    bool well; // a write succeeded though it was read_only
 };
 
 // nng without TLS and without seal: nobody beyond this machine may call.
@@ -64,7 +67,8 @@ static int open_state(struct master *master,
     char *path = fs_join(options->state_folder, "state.db");
     struct state_settings settings = {.lease_ms = options->lease_ms,
                                       .lost_ms = options->lost_ms,
-                                      .bridge_url = options->bridge_url};
+                                      .bridge_url = options->bridge_url,
+                                      .read_only = options->read_only};
     int result = -1;
 
     if (fs_make_folder(options->state_folder, 0700, err) == 0 &&
@@ -79,12 +83,29 @@ static int open_state(struct master *master,
     return result;
 }
 
+// Agents keep what they have and come again; users are told.
+static void refuse(struct rpc_call *call)
+{
+    bool agent = strncmp(rpc_call_method(call), "cortex.v1.Agent", 15) == 0;
+    struct error err = {0};
+
+    error_set(&err,
+              agent ? ERROR_UNAVAILABLE : ERROR_DATA_LOSS,
+              "the master's disk is full or failing: nothing can be changed until it "
+              "takes writes again, which is tried every second");
+    rpc_call_fail(call, &err, MASTER_PROBE_S * 1000);
+}
+
 static void incoming(void *arg, struct rpc_call *call)
 {
     struct master *master = arg;
     const struct route *route = route_find(rpc_call_method(call));
     struct error err = {0};
 
+    if (route && master->read_only && !route->reads) {
+        refuse(call);
+        return;
+    }
     if (route) {
         act_request(master->act, route, call);
         return;
@@ -109,6 +130,43 @@ static void *watch_signals(void *arg)
     return NULL;
 }
 
+static int probe(struct state *state, void *arg, struct error *err)
+{
+    struct master *master = arg;
+    uint32_t boot;
+
+    (void)err; // it is still so
+    if (store_boot(state->store, &boot, NULL) == 0) {
+        master->well = true;
+        loop_stop(master->loop);
+    } else {
+        store_rollback(state->store);
+    }
+    return 0;
+}
+
+static void *probe_each_second(void *arg)
+{
+    struct master *master = arg;
+
+    for (;;) {
+        (void)sleep(MASTER_PROBE_S);
+        loop_post(master->loop, probe, master);
+    }
+    return NULL;
+}
+
+static int start_thread(void *(*run)(void *), struct master *master, struct error *err)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, run, master) != 0) {
+        return error_set(err, ERROR_INTERNAL, "cannot start a thread");
+    }
+    (void)pthread_detach(thread);
+    return 0;
+}
+
 static void say_ready(const struct master_options *options, const struct master *master)
 {
     if (options->ready_fd >= 0) {
@@ -126,13 +184,10 @@ serve(struct master *master, const struct master_options *options, struct error 
 {
     struct rpc_server_options server = {.url = options->listen_url,
                                         .services = services(incoming, master)};
-    pthread_t watcher;
 
-    if (pthread_create(&watcher, NULL, watch_signals, master) != 0) {
-        return error_set(err, ERROR_INTERNAL, "cannot start a thread");
-    }
-    (void)pthread_detach(watcher);
-    if (rpc_server_start(&server, &master->server, err) != 0) {
+    if (start_thread(watch_signals, master, err) != 0 ||
+        (options->read_only && start_thread(probe_each_second, master, err) != 0) ||
+        rpc_server_start(&server, &master->server, err) != 0) {
         return -1;
     }
     say_ready(options, master);
@@ -144,7 +199,18 @@ serve(struct master *master, const struct master_options *options, struct error 
     return result;
 }
 
-int master_run(const struct master_options *options, struct error *err)
+// What a start wants done, and when, is left for one that may write.
+static void drop_actions(struct state *state)
+{
+    struct action *action;
+
+    state->wake_ms = INT64_MAX;
+    while ((action = outbox_take(&state->outbox))) {
+        action_free(action);
+    }
+}
+
+enum master_end master_run(const struct master_options *options, struct error *err)
 {
     struct master *master = memory_zalloc(sizeof(*master));
     struct act_options acting = {.state_folder = options->state_folder,
@@ -159,12 +225,19 @@ int master_run(const struct master_options *options, struct error *err)
     if (check_url(options->listen_url, err) != 0 ||
         open_state(master, options, err) != 0 ||
         act_create(&acting, &master->act, err) != 0) {
-        return -1;
+        return MASTER_FAILED;
+    }
+    master->read_only = options->read_only;
+    if (master->read_only) {
+        drop_actions(&master->state);
     }
     master->loop = loop_create(&master->state, act_carry_out, master->act);
     act_set_loop(master->act, master->loop);
     int result = serve(master, options, err);
     // nng's threads may still call in: only what is on disk is brought in order.
     store_close(master->store);
-    return result;
+    if (result != 0) {
+        return err && err->code == ERROR_DATA_LOSS ? MASTER_AILING : MASTER_FAILED;
+    }
+    return master->well ? MASTER_WELL : MASTER_LEFT;
 }

@@ -26,19 +26,19 @@ static const struct route routes[] = {
     {"cortex.v1.AgentService/AppendLog",  ROUTE_DIRECT,  supply_log,       PIECE_MAX},
     {"cortex.v1.AgentService/GetSetup",   ROUTE_DIRECT,  supply_setup,     0},
     {"cortex.v1.AgentService/GetProject", ROUTE_DIRECT,  supply_project,   0},
-    {"cortex.v1.Client/Info",             ROUTE_DIRECT,  query_info,       0},
+    {"cortex.v1.Client/Info",             ROUTE_DIRECT,  query_info,       0, true},
     {"cortex.v1.Client/PutProject",       ROUTE_PROJECT, NULL,             PIECE_MAX},
     {"cortex.v1.Client/Deploy",           ROUTE_DEPLOY,  deploy_handle,    0},
-    {"cortex.v1.Client/ListApis",         ROUTE_DIRECT,  query_list_apis,  0},
-    {"cortex.v1.Client/GetApi",           ROUTE_DIRECT,  query_api,        0},
+    {"cortex.v1.Client/ListApis",         ROUTE_DIRECT,  query_list_apis,  0, true},
+    {"cortex.v1.Client/GetApi",           ROUTE_DIRECT,  query_api,        0, true},
     {"cortex.v1.Client/DeleteApi",        ROUTE_DIRECT,  deploy_delete,    0},
-    {"cortex.v1.Client/ResolveEndpoint",  ROUTE_DIRECT,  query_endpoint,   0},
+    {"cortex.v1.Client/ResolveEndpoint",  ROUTE_DIRECT,  query_endpoint,   0, true},
     {"cortex.v1.Client/SubmitJob",        ROUTE_SUBMIT,  submit_handle,    BODY_MAX},
     {"cortex.v1.Client/DryRun",           ROUTE_DRY_RUN, NULL,             BODY_MAX},
-    {"cortex.v1.Client/GetJob",           ROUTE_DIRECT,  query_job,        0},
+    {"cortex.v1.Client/GetJob",           ROUTE_DIRECT,  query_job,        0, true},
     {"cortex.v1.Client/StopJob",          ROUTE_DIRECT,  control_stop,     0},
-    {"cortex.v1.Client/ListBatches",      ROUTE_DIRECT,  batchlist_handle, 0},
-    {"cortex.v1.Client/GetPayload",       ROUTE_DIRECT,  batchlist_payload, 0},
+    {"cortex.v1.Client/ListBatches",      ROUTE_DIRECT,  batchlist_handle, 0, true},
+    {"cortex.v1.Client/GetPayload",       ROUTE_DIRECT,  batchlist_payload, 0, true},
     {"cortex.v1.Client/ReadLog",          ROUTE_DIRECT,  query_log,        0},
 };
 /* clang-format on */
@@ -80,6 +80,9 @@ int route_settle(struct state *state, struct error *err)
     // lateness.
     int64_t late_ms = state->now_ms - state->wake_ms;
 
+    if (state->settings.read_only) {
+        return 0;
+    }
     if (late_ms > LATE_MS) {
         control_forgive(state, late_ms);
     }

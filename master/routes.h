@@ -5,6 +5,7 @@
 #ifndef CORTEX_MASTER_ROUTES_H
 #define CORTEX_MASTER_ROUTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/error.h"
@@ -29,6 +30,7 @@ struct route {
     enum route_prepare prepare;
     route_handler handler; /* NULL: the pool answers */
     size_t attachment_max; /* bytes behind the message */
+    bool reads;            /* writes nothing: answered while the disk is not well */
 };
 
 /* NULL if there is none. */
@@ -42,7 +44,7 @@ int route_handle(struct state *state,
                  struct error *err);
 
 /* What is due at the end of each step, before the commit: placement, timers, parked
- * calls. -1 only when the store failed. */
+ * calls. Nothing is for a master that only reads. -1 only when the store failed. */
 int route_settle(struct state *state, struct error *err);
 
 /* The last step before the process ends: nobody is left waiting. */

@@ -23,7 +23,7 @@ int state_init(struct state *state,
     state->store = store;
     state->random = seed;
     state->wake_ms = INT64_MAX;
-    if (store_boot(store, &state->boot, err) != 0) {
+    if (!settings->read_only && store_boot(store, &state->boot, err) != 0) {
         return -1;
     }
     state->roster.version_base = (uint64_t)state->boot << 32;

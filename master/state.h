@@ -31,6 +31,7 @@ struct state_settings {
     int64_t lease_ms;
     int64_t lost_ms;
     const char *bridge_url; /* base of every endpoint a user sees; "" : unknown */
+    bool read_only;         /* the disk takes no writes: the boot is not counted */
 };
 
 /* A StopJob that is answered when no worker can begin a batch of the job any more. */

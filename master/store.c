@@ -260,33 +260,58 @@ static int migrate(struct store *store, struct error *err)
     return 0;
 }
 
+// A disk that fails leaves the journal as it was, without an error.
+static int check_journal(struct store *store, struct error *err)
+{
+    int64_t in_place;
+
+    if (read_number(store,
+                    "SELECT journal_mode NOT IN ('wal', 'memory')"
+                    " FROM pragma_journal_mode",
+                    &in_place,
+                    err) != 0) {
+        return -1;
+    }
+    return in_place ? error_set(err,
+                                ERROR_DATA_LOSS,
+                                "the state database cannot keep a write-ahead log")
+                    : 0;
+}
+
 static int set_up(struct store *store, struct error *err)
 {
     char pragmas[512];
     int64_t application;
 
-    if (read_number(store, "PRAGMA application_id", &application, err) != 0) {
+    // Exclusive locking before the first read: no shared memory, and no second process.
+    if (execute(store, "PRAGMA locking_mode = EXCLUSIVE", err) != 0 ||
+        read_number(store, "PRAGMA application_id", &application, err) != 0) {
         return -1;
     }
     if (application != 0 && application != STORE_APPLICATION_ID) {
         return error_set(
             err, ERROR_FAILED_PRECONDITION, "it is a database of another program");
     }
-    // Exclusive locking before WAL: no shared memory, and no second process.
     (void)snprintf(pragmas,
                    sizeof(pragmas),
-                   "PRAGMA locking_mode = EXCLUSIVE;"
                    "PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL;"
                    "PRAGMA foreign_keys = ON;"
                    "PRAGMA trusted_schema = OFF;"
                    "PRAGMA cell_size_check = ON;"
                    "PRAGMA temp_store = MEMORY;"
-                   "PRAGMA cache_size = -%d;"
-                   "PRAGMA application_id = %d;",
-                   STORE_CACHE_KIB,
-                   STORE_APPLICATION_ID);
-    return execute(store, pragmas, err) != 0 || migrate(store, err) != 0 ? -1 : 0;
+                   "PRAGMA cache_size = -%d;",
+                   STORE_CACHE_KIB);
+    if (execute(store, pragmas, err) != 0 || check_journal(store, err) != 0) {
+        return -1;
+    }
+    // Only a new one is written to: a full disk's can be read.
+    (void)snprintf(
+        pragmas, sizeof(pragmas), "PRAGMA application_id = %d", STORE_APPLICATION_ID);
+    return (application == 0 && execute(store, pragmas, err) != 0) ||
+                   migrate(store, err) != 0
+               ? -1
+               : 0;
 }
 
 int store_open(const char *path, struct store **out_store, struct error *err)

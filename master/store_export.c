@@ -23,14 +23,18 @@ static const struct {
 
 static void add_hex(struct buffer *out, sqlite3_stmt *row, int column)
 {
+    static const char digits[] = "0123456789abcdef";
     const unsigned char *data = sqlite3_column_blob(row, column);
-    int size = sqlite3_column_bytes(row, column);
+    size_t size = (size_t)sqlite3_column_bytes(row, column);
+    char *to = buffer_reserve(out, 2 * size + 2);
 
-    buffer_add(out, "\"", 1);
-    for (int i = 0; i < size; i++) {
-        buffer_add_format(out, "%02x", data[i]);
+    *to++ = '"';
+    for (size_t i = 0; i < size; i++) {
+        *to++ = digits[data[i] >> 4];
+        *to++ = digits[data[i] & 15];
     }
-    buffer_add(out, "\"", 1);
+    *to = '"';
+    out->size += 2 * size + 2;
 }
 
 static void add_value(struct buffer *out, sqlite3_stmt *row, int column)

@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_full_disk.py - what does a master do whose disk is full, and once it is not?
+
+Its folder is a file system of 8 MiB (which needs root), filled and freed while a job
+runs. Meanwhile jobs are told of and submissions are refused; afterwards it goes on by
+itself, and the checker finds nothing lost.
+"""
+
+import os
+import subprocess
+import time
+import unittest
+
+from ledger import Ledgered, note
+from support import dose, wait_until
+
+
+def say(*command):
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
+class FullDisk(Ledgered):
+    @classmethod
+    def make_cluster(cls):
+        cluster = super().make_cluster()
+        cls.disk = os.path.join(cluster.state, "master")
+        os.makedirs(cls.disk)
+        say("mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", cls.disk)
+        cls.addClassCleanup(cls.leave)
+        return cluster
+
+    @classmethod
+    def cleanup(cls):
+        cls.cluster.cortex("cluster", "down", "--state-dir", cls.cluster.state, check=False)
+        subprocess.run(["umount", cls.disk], capture_output=True)
+        super().cleanup()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cleanup()
+
+    @classmethod
+    def leave(cls):
+        subprocess.run(["umount", cls.disk], capture_output=True)
+
+    def fill(self):
+        with open(os.path.join(self.disk, "filling"), "wb", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def refusal(self):
+        answer = self.cluster.http("POST", "/squares", self.body(4))
+        if answer.status == 200:  # taken before the disk was noticed: it counts
+            self.acknowledge(answer.json["job_id"], 4)
+        return answer if answer.status == 507 else None
+
+    def submission(self):
+        answer = self.cluster.http("POST", "/squares", self.body(4))
+        return answer.json["job_id"] if answer.status == 200 else None
+
+    def test_a_full_disk_is_said_survived_and_got_over(self):
+        pid = self.cluster.daemon("master")["pid"]
+        longest = 0
+        for _ in range(dose(2, 50)):
+            job = self.submit(200, sleep_s=0.02)
+            self.wait_predicted(job, 5)
+            self.fill()
+            answer = wait_until(self.refusal, "a submission is refused")
+            self.assertIn("disk", answer.text)
+            status = wait_until(lambda: self.told(job), "the job is told of")
+            self.assertEqual(status["status"], "status_running")
+            os.unlink(os.path.join(self.disk, "filling"))
+            freed = time.monotonic()
+            self.acknowledge(wait_until(self.submission, "submissions are taken again"), 4)
+            longest = max(longest, time.monotonic() - freed)
+            self.wait_ended(job)
+        self.assertEqual(self.cluster.daemon("master")["pid"], pid)
+        for entry in self.ledger["jobs"]:
+            self.wait_ended(entry["job_id"])
+        self.assert_exact()
+        note("disk full under the master while a job runs", dose(2, 50), longest)
+
+    def told(self, job):
+        answer = self.cluster.http("GET", f"/squares/{job}")
+        return answer.json["job_status"] if answer.status == 200 else None
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
