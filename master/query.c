@@ -229,13 +229,19 @@ struct listing {
 static int list_job(void *arg, const struct job_record *record, struct error *err)
 {
     struct listing *listing = arg;
+    struct api_version *version = NULL;
 
-    (void)err;
-    if (listing->count++ < listing->limit) {
-        message_append(&listing->n,
-                       (void ***)&listing->jobs,
-                       describe_now(listing->state, record));
+    if (listing->count++ >= listing->limit) {
+        return 0;
     }
+    if (store_api_version_get(listing->state->store, record->api_id, &version, err) !=
+        0) {
+        return -1;
+    }
+    Cortex__V1__Job *job = describe_now(listing->state, record);
+    add_ids(job, version);
+    api_version_unref(version);
+    message_append(&listing->n, (void ***)&listing->jobs, job);
     return 0;
 }
 
