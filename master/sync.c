@@ -387,7 +387,7 @@ int sync_handle(struct state *state, const struct request *request, struct error
 {
     const Cortex__V1__SyncRequest *said =
         (const Cortex__V1__SyncRequest *)request->message;
-    struct roster_agent *agent;
+    struct roster_agent *agent = NULL;
     bool first;
 
     if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
