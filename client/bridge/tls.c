@@ -103,7 +103,7 @@ static void take_text(struct buffer *to, struct buffer *from)
 
 int tls_reread(struct tls *tls, bool *out_changed, struct error *err)
 {
-    struct tls_certificate *certificate;
+    struct tls_certificate *certificate = NULL; // stays so after a failure
     struct buffer certificate_text = BUFFER_INIT;
     struct buffer key_text = BUFFER_INIT;
     bool certificate_changed =
@@ -115,7 +115,7 @@ int tls_reread(struct tls *tls, bool *out_changed, struct error *err)
     if (changed) {
         result = read_files(tls, &certificate_text, &key_text, &certificate, err);
     }
-    if (changed && result == 0) {
+    if (certificate) {
         tls_certificate_unref(tls->current);
         tls->current = certificate;
         take_text(&tls->certificate.text, &certificate_text);

@@ -38,7 +38,7 @@ void token_generate(char out[TOKEN_TEXT_SIZE])
     size_t prefix = strlen(TOKEN_PREFIX);
 
     id_random_bytes(bits, sizeof(bits));
-    memcpy(out, TOKEN_PREFIX, prefix);
+    (void)snprintf(out, TOKEN_TEXT_SIZE, "%s", TOKEN_PREFIX);
     (void)sodium_bin2hex(out + prefix, TOKEN_TEXT_SIZE - prefix, bits, sizeof(bits));
     sodium_memzero(bits, sizeof(bits));
 }

@@ -199,26 +199,26 @@ static void a_token_is_found_by_its_hash_until_it_expires(void **state)
 static void each_role_has_its_methods(void **state)
 {
     static const struct {
-        enum token_role role;
         const char *method;
+        enum token_role role;
         bool may;
     } rows[] = {
-        {TOKEN_ADMIN, "POST", true},
-        {TOKEN_ADMIN, "DELETE", true},
-        {TOKEN_ADMIN, "GET", true},
-        {TOKEN_SUBMIT, "POST", true},
-        {TOKEN_SUBMIT, "DELETE", true},
-        {TOKEN_SUBMIT, "GET", true},
-        {TOKEN_READ, "GET", true},
-        {TOKEN_READ, "HEAD", true},
-        {TOKEN_READ, "POST", false},
-        {TOKEN_READ, "DELETE", false},
-        {TOKEN_READ, "get", false},
-        {TOKEN_READ, "PUT", false},
-        {TOKEN_NOBODY, "GET", false},
-        {TOKEN_NOBODY, "HEAD", false},
-        {TOKEN_NOBODY, "DELETE", false},
-        {TOKEN_NOBODY, "POST", false},
+        {"POST", TOKEN_ADMIN, true},
+        {"DELETE", TOKEN_ADMIN, true},
+        {"GET", TOKEN_ADMIN, true},
+        {"POST", TOKEN_SUBMIT, true},
+        {"DELETE", TOKEN_SUBMIT, true},
+        {"GET", TOKEN_SUBMIT, true},
+        {"GET", TOKEN_READ, true},
+        {"HEAD", TOKEN_READ, true},
+        {"POST", TOKEN_READ, false},
+        {"DELETE", TOKEN_READ, false},
+        {"get", TOKEN_READ, false},
+        {"PUT", TOKEN_READ, false},
+        {"GET", TOKEN_NOBODY, false},
+        {"HEAD", TOKEN_NOBODY, false},
+        {"DELETE", TOKEN_NOBODY, false},
+        {"POST", TOKEN_NOBODY, false},
     };
 
     (void)state;
