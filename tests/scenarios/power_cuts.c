@@ -321,7 +321,7 @@ static void cut_once(struct run *run, uint64_t at, uint64_t seed)
 static void a_power_cut_at_any_operation_loses_no_commit(void **state)
 {
     struct run *run = *state;
-    unsigned count = dose(150, 10000);
+    unsigned count = dose(100, 10000);
 
     for (unsigned i = 0; i < count; i++) {
         cut_once(run, point(run, i, count), i);
@@ -359,7 +359,7 @@ fail_once(struct run *run, enum disk_fault fault, uint64_t at, uint64_t seed)
 static void a_failed_operation_costs_a_retry_only(void **state)
 {
     struct run *run = *state;
-    unsigned count = dose(40, 5000);
+    unsigned count = dose(25, 5000);
 
     for (unsigned i = 0; i < count; i++) {
         fail_once(run, i % 2 ? DISK_EIO : DISK_FULL, point(run, i, count), i);
