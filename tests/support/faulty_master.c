@@ -44,7 +44,7 @@ static bool planted(const char *what)
     FILE *file = path ? fopen(path, "re") : NULL;
 
     if (file) {
-        (void)fgets(chosen, sizeof(chosen), file); // an empty one plants nothing
+        chosen[fread(chosen, 1, sizeof(chosen) - 1, file)] = '\0';
         (void)fclose(file);
     }
     return strcmp(chosen, what) == 0;
