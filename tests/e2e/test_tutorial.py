@@ -253,6 +253,12 @@ class Tutorial(ClusterTest):
         for document in documents:
             self.assertEqual(document["job_status"]["job_id"], self.item_job)
 
+    def test_c23_the_printed_job_endpoint_is_a_url_that_works(self):
+        printed = self.cortex("get", "image-classifier", self.item_job)
+        url = re.search(r"(?m)^job endpoint: (\S+)$", printed).group(1)
+        document = json.loads(self.cluster.shell(f"curl -sS --fail-with-body {url}"))
+        self.assertEqual(document["job_status"]["job_id"], self.item_job)
+
     def test_c18b_two_different_ids_in_one_request_are_refused(self):
         other = "0" * 16
         answer = self.cluster.http(
@@ -322,6 +328,27 @@ class Tutorial(ClusterTest):
 
     def test_c30_on_job_complete_ran_once_a_job(self):
         self.assertEqual(self.gate.count("complete"), 2)
+
+    def test_c31_the_examples_are_listed_as_the_tutorial_lists_them(self):
+        text = self.cluster.shell(
+            f"/usr/bin/aws --no-cli-pager s3 ls s3://{EXAMPLES}/image-classifier/"
+        )
+        self.assertRegex(text.splitlines()[0], "^ +PRE inception/$")
+        self.assertEqual(
+            [line.split()[-1] for line in text.splitlines()],
+            ["inception/", "samples/", "urls_0.json", "urls_1.json"],
+        )
+
+    def test_c30b_the_aggregate_is_downloaded_with_the_aws_cli(self):
+        self.cluster.shell(
+            f"/usr/bin/aws --no-cli-pager s3 cp --quiet"
+            f" $CORTEX_DEST_S3_DIR/{self.item_job}/aggregated_results.json .",
+            CORTEX_DEST_S3_DIR=DESTINATION,
+        )
+        with open(
+            os.path.join(self.cluster.home, "aggregated_results.json"), encoding="utf-8"
+        ) as file:
+            self.assertEqual(len(json.load(file)), 5)
 
     def test_c32_dry_run_of_delimited_files(self):
         printed = self.submit_as_typed("?dryRun=true", self.delimited_body())
@@ -417,6 +444,23 @@ class Tutorial(ClusterTest):
         shape.match_file("deploy_created", printed, api="image-classifier")
         printed = self.cortex("get", "image-classifier")
         shape.match_file("get_no_jobs", printed, endpoint=self.endpoint)
+
+    def test_c98_a_destination_without_a_key_is_a_worker_error(self):
+        """C3: the tutorial's expression wants something behind the bucket."""
+        source = {"items": ["x"], "batch_size": 1}
+        config = {"dest_s3_dir": f"s3://{BUCKET}"}
+        job = self.cluster.submit(
+            "image-classifier", {"workers": 1, "item_list": source, "config": config}
+        )
+        status = self.cluster.wait_job("image-classifier", job)
+        self.assertEqual(status["status"], "status_worker_error")
+        self.assertIn("AttributeError", self.cluster.log("image-classifier", job))
+
+    def test_c48_no_output_begins_or_ends_with_an_empty_line(self):
+        for arguments in (("get",), ("get", "image-classifier"), ("version",)):
+            printed = self.cortex(*arguments)
+            self.assertNotRegex(printed, r"\A\n|\n\n\Z")
+            self.assertTrue(printed.endswith("\n"))
 
     def test_c99_a_missing_destination_is_a_worker_error(self):
         """C2: the constructor's exception ends the job, its traceback is in the log."""
