@@ -86,7 +86,7 @@ static void format_half(const char *prefix,
 {
     size_t size = strlen(prefix);
 
-    memcpy(out, prefix, size);
+    (void)snprintf(out, KEY_TEXT_SIZE, "%s", prefix);
     (void)sodium_bin2base64(out + size, KEY_TEXT_SIZE - size, key, KEY_SIZE, BASE64);
 }
 

@@ -28,13 +28,13 @@ static void put_nonce(uint64_t counter, unsigned char out[NONCE_SIZE])
     }
 }
 
-static void seal(const unsigned char key[KEY_SIZE],
-                 uint64_t counter,
-                 const void *header,
-                 size_t header_size,
-                 const void *bytes,
-                 size_t size,
-                 unsigned char *out)
+static void aead_seal(const unsigned char key[KEY_SIZE],
+                      uint64_t counter,
+                      const void *header,
+                      size_t header_size,
+                      const void *bytes,
+                      size_t size,
+                      unsigned char *out)
 {
     unsigned char nonce[NONCE_SIZE];
 
@@ -43,13 +43,13 @@ static void seal(const unsigned char key[KEY_SIZE],
         out, NULL, bytes, size, header, header_size, NULL, nonce, key);
 }
 
-static int open(const unsigned char key[KEY_SIZE],
-                uint64_t counter,
-                const void *header,
-                size_t header_size,
-                const unsigned char *bytes,
-                size_t size,
-                unsigned char *out)
+static int aead_open(const unsigned char key[KEY_SIZE],
+                     uint64_t counter,
+                     const void *header,
+                     size_t header_size,
+                     const unsigned char *bytes,
+                     size_t size,
+                     unsigned char *out)
 {
     unsigned char nonce[NONCE_SIZE];
 
@@ -165,13 +165,13 @@ static void seal_and_hash(struct noise_handshake *handshake,
                           size_t size,
                           unsigned char *out)
 {
-    seal(handshake->key,
-         handshake->counter++,
-         handshake->hash,
-         NOISE_HASH_SIZE,
-         bytes,
-         size,
-         out);
+    aead_seal(handshake->key,
+              handshake->counter++,
+              handshake->hash,
+              NOISE_HASH_SIZE,
+              bytes,
+              size,
+              out);
     mix_hash(handshake, out, size + NOISE_TAG_SIZE);
 }
 
@@ -180,13 +180,13 @@ static int open_and_hash(struct noise_handshake *handshake,
                          size_t size,
                          unsigned char *out)
 {
-    if (open(handshake->key,
-             handshake->counter++,
-             handshake->hash,
-             NOISE_HASH_SIZE,
-             bytes,
-             size,
-             out) != 0) {
+    if (aead_open(handshake->key,
+                  handshake->counter++,
+                  handshake->hash,
+                  NOISE_HASH_SIZE,
+                  bytes,
+                  size,
+                  out) != 0) {
         return -1;
     }
     mix_hash(handshake, bytes, size);
@@ -390,7 +390,7 @@ void noise_seal(const struct noise_key *key,
                 unsigned char *bytes,
                 size_t size)
 {
-    seal(key->bytes, counter, header, header_size, bytes, size, bytes);
+    aead_seal(key->bytes, counter, header, header_size, bytes, size, bytes);
 }
 
 int noise_open(const struct noise_key *key,
@@ -400,5 +400,5 @@ int noise_open(const struct noise_key *key,
                unsigned char *bytes,
                size_t size)
 {
-    return open(key->bytes, counter, header, header_size, bytes, size, bytes);
+    return aead_open(key->bytes, counter, header, header_size, bytes, size, bytes);
 }

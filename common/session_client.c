@@ -53,9 +53,7 @@ static int take_text(
                          text,
                          capacity - 1);
     }
-    if (size > 0) {
-        memcpy(out, text, size);
-    }
+    (void)snprintf(out, capacity, "%s", text ? text : "");
     return 0;
 }
 

@@ -59,11 +59,13 @@ bool session_frame_type(const uint8_t *frame, size_t size, enum codec_frame_type
 
 static uint8_t *put_short_text(uint8_t *at, const char *text)
 {
-    size_t size = strlen(text);
+    uint8_t *size = at++;
 
-    *at++ = (uint8_t)size;
-    memcpy(at, text, size);
-    return at + size;
+    while (*text) {
+        *at++ = (uint8_t)*text++;
+    }
+    *size = (uint8_t)(at - size - 1);
+    return at;
 }
 
 /* Printable ASCII, or NULL; else what is behind it. */

@@ -900,7 +900,7 @@ static enum session_arrival_kind hello_by_hand(const struct session_hello *hello
                                                struct session_arrival *out,
                                                struct noise_handshake *handshake)
 {
-    unsigned char prologue[SESSION_PROLOGUE_SIZE + KEY_CLUSTER_SIZE];
+    unsigned char prologue[SESSION_PROLOGUE_SIZE + KEY_CLUSTER_SIZE] = SESSION_PROLOGUE;
     uint8_t payload[SESSION_HELLO_PAYLOAD_MAX + 100] = {0};
     uint8_t frame[SESSION_HELLO_MAX + 100];
     unsigned char ephemeral[KEY_SIZE];
@@ -908,7 +908,6 @@ static enum session_arrival_kind hello_by_hand(const struct session_hello *hello
 
     key_generate(&key);
     id_random_bytes(ephemeral, sizeof(ephemeral));
-    memcpy(prologue, SESSION_PROLOGUE, SESSION_PROLOGUE_SIZE);
     memcpy(prologue + SESSION_PROLOGUE_SIZE, cluster, sizeof(cluster));
     noise_initiator_init(
         handshake, NOISE_IK, prologue, sizeof(prologue), &key, server_key.public_key);
