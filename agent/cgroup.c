@@ -213,11 +213,14 @@ int cgroups_open(const char *name, struct cgroups *out, struct error *err)
 {
     struct cgroups cgroups = {0};
     char *own = find_own(err);
+    char *folder;
 
     if (own == NULL) {
         return -1;
     }
-    cgroups.folder = memory_format("%s/cortex-%s", own, name);
+    folder = memory_format("cortex-%s", name);
+    cgroups.folder = fs_join(own, folder); // which drops the slash of a root
+    free(folder);
     if (mkdir(cgroups.folder, 0755) != 0 && errno != EEXIST) {
         (void)error_set_errno(
             err, ERROR_FAILED_PRECONDITION, "cannot make %s", cgroups.folder);

@@ -415,13 +415,11 @@ static void open_cgroups(struct daemon *daemon)
     for (int i = 0; i < 8; i++) {
         (void)snprintf(name + 2 * i, 3, "%02x", daemon->home.agent_id[i]);
     }
-    if (cgroups_open(name, &daemon->cgroups, &err) != 0) {
-        log_info("no cgroups for workers: %s", err.message);
-    }
-    if (!daemon->cgroups.memory) {
-        log_info("no cgroup bounds workers' memory: compute.mem is looked after every "
-                 "%d ms instead",
-                 CREW_MEMORY_MS);
+    if (cgroups_open(name, &daemon->cgroups, &err) != 0 || !daemon->cgroups.memory) {
+        log_info("workers' memory is looked after every %d ms: %s",
+                 CREW_MEMORY_MS,
+                 err.code == ERROR_OK ? "cgroup v2 has no memory controller here"
+                                      : err.message);
     }
 }
 
