@@ -545,11 +545,12 @@ static void append_log(struct act *act, struct rpc_call *call)
 {
     const Cortex__V1__AppendLogRequest *said =
         (const Cortex__V1__AppendLogRequest *)rpc_call_message(call);
+    size_t count = said->n_chunks; // once the last is taken, the call may be gone
     size_t size;
     const char *bytes = rpc_call_attachment(call, &size);
     struct error err = {0};
 
-    for (size_t i = 0; i < said->n_chunks; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (said->chunks[i]->size > size) {
             error_set(&err,
                       ERROR_INVALID_ARGUMENT,
@@ -559,8 +560,8 @@ static void append_log(struct act *act, struct rpc_call *call)
         }
         size -= said->chunks[i]->size;
     }
-    for (size_t i = 0; i < said->n_chunks; i++) {
-        bool last = i + 1 == said->n_chunks;
+    for (size_t i = 0; i < count; i++) {
+        bool last = i + 1 == count;
         joblog_append(act->joblog,
                       said->chunks[i]->job_id,
                       bytes,
@@ -569,7 +570,7 @@ static void append_log(struct act *act, struct rpc_call *call)
                       call);
         bytes += last ? 0 : said->chunks[i]->size;
     }
-    if (said->n_chunks == 0) {
+    if (count == 0) {
         log_appended(call, NULL);
     }
 }
