@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     }
     if (run(&settings, &err) != 0) {
         log_error("%s", err.message);
-        return 1;
+        _exit(1); // what was opened before it ends with the process
     }
     _exit(0); // nng's sockets cannot be closed (common/rpc_client.h)
 }

@@ -21,7 +21,8 @@
 
 struct command {
     const char *state_dir;
-    const char *path; /* owned once it is located */
+    const char *tokens;
+    char *path; /* the file that they mean; owned */
     const char *role;
     const char *apis;
     const char *expires;
@@ -230,13 +231,13 @@ static int take_back(const struct command *command,
 
 static int locate(struct command *command, struct error *err)
 {
-    if (!command->path && !command->state_dir) {
+    if (!command->tokens && !command->state_dir) {
         return error_set(err,
                          ERROR_INVALID_ARGUMENT,
                          "expected --state-dir DIR, the bridge's, or --tokens FILE");
     }
-    char *path = command->path ? memory_strdup(command->path)
-                               : fs_join(command->state_dir, "tokens");
+    char *path = command->tokens ? memory_strdup(command->tokens)
+                                 : fs_join(command->state_dir, "tokens");
     command->path = fs_absolute(path);
     free(path);
     return 0;
@@ -290,7 +291,7 @@ static int read_arguments(int argc,
              state_dir,
              "DIR",
              "the bridge's: its file \"tokens\" is meant"),
-        TEXT("tokens", path, "FILE", "the tokens file, made if it is missing"),
+        TEXT("tokens", tokens, "FILE", "the tokens file, made if it is missing"),
         TEXT("role", role, "ROLE", "of a new token: admin, submit or read"),
         TEXT(
             "api", apis, "PATTERNS", "the apis it is for: image-*,audio (default all)"),
@@ -325,15 +326,18 @@ int token_command(int argc, char **argv)
     struct command command = {0};
     const char *verb;
     struct error err;
+    int result = -1;
 
     if (id_init() != 0) {
         (void)fprintf(stderr, "error: there is no source of random numbers\n");
         return 1;
     }
-    if (read_arguments(argc, argv, &command, &verb, &err) != 0 ||
-        run(verb, &command, &err) != 0) {
-        (void)fprintf(stderr, "error: %s\n", err.message);
-        return 1;
+    if (read_arguments(argc, argv, &command, &verb, &err) == 0) {
+        result = run(verb, &command, &err);
+        free(command.path);
     }
-    return 0;
+    if (result != 0) {
+        (void)fprintf(stderr, "error: %s\n", err.message);
+    }
+    return result == 0 ? 0 : 1;
 }
