@@ -2,6 +2,7 @@
 /* test_sqs.c - is a message put to its queue once, whole and signed, and is a refusal
  * told from a pause?
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
  * and what came last. */
 struct fixture {
     struct scripted_http *server;
+    pthread_mutex_t lock; // what the server's threads did is seen once it was held
     struct sqs *sqs;
     struct step {
         int status;
@@ -60,6 +62,7 @@ static void on_request(void *arg,
         {"x-amz-security-token", fixture->token, sizeof(fixture->token)},
     };
 
+    pthread_mutex_lock(&fixture->lock);
     for (unsigned i = 0; i < fixture->requests && i < 3 && (step + 1)->status; i++) {
         step++;
     }
@@ -79,6 +82,7 @@ static void on_request(void *arg,
     reply->stall_ms = step->stall_ms;
     buffer_add_text(&reply->headers, step->headers ? step->headers : "");
     buffer_add_text(&reply->body, step->body ? step->body : "");
+    pthread_mutex_unlock(&fixture->lock);
 }
 
 static int setup(void **state)
@@ -86,6 +90,7 @@ static int setup(void **state)
     struct fixture *fixture = memory_zalloc(sizeof(*fixture));
     const struct sqs_options options = {.sends_max = 4, .backoff_ms = 1, .stall_s = 1};
 
+    pthread_mutex_init(&fixture->lock, NULL);
     fixture->server = scripted_http_start(on_request, fixture);
     fixture->steps[0] = (struct step){.status = 200, .body = TAKEN};
     (void)setenv("AWS_ENDPOINT_URL_SQS", scripted_http_url(fixture->server), 1);
@@ -110,6 +115,7 @@ static int teardown(void **state)
     sqs_destroy(fixture->sqs);
     scripted_http_stop(fixture->server);
     buffer_fini(&fixture->body);
+    pthread_mutex_destroy(&fixture->lock);
     free(fixture);
     return 0;
 }
@@ -144,6 +150,8 @@ static enum sqs_outcome send_bytes(struct fixture *fixture,
     assert_int_equal(sqs_arn_parse(arn, &message.queue, err), 0);
     sqs_send(fixture->sqs, &message, on_done, &waiting);
     int result = latch_wait(&waiting.latch, err);
+    pthread_mutex_lock(&fixture->lock);
+    pthread_mutex_unlock(&fixture->lock);
     assert_int_equal(result == 0, waiting.outcome == SQS_SENT);
     return waiting.outcome;
 }
