@@ -38,6 +38,7 @@ struct agent {
     size_t workers_count;
     size_t last_found; /* most calls are about the same worker as the one before */
     bool draining;
+    uint32_t boot; /* of the master, as its last Sync reply told */
     bool registered;
     bool work_pending; /* a Work call is unanswered */
     uint64_t work_number;
@@ -348,6 +349,7 @@ void agent_sync_build(struct agent *agent,
         .desired_version = agent->desired_version,
         .draining = agent->draining,
         .park_ms = park_ms,
+        .boot = agent->boot,
     };
     out->workers = memory_zalloc((agent->workers_count + 1) * sizeof(*out->workers));
     for (size_t i = 0; i < agent->workers_count; i++) {
@@ -397,6 +399,14 @@ void agent_sync_apply(struct agent *agent,
         return;
     }
     agent->sync_applied = number;
+    if (reply->boot != agent->boot) {
+        // Another start of the master, which has taken in nothing of this yet. Grants
+        // of the former are taken no more, so the next Sync says all there is.
+        agent->boot = reply->boot;
+        agent->desired_version = 0;
+        agent->changes++;
+        return;
+    }
     agent->registered = true;
     agent->desired_version = reply->desired_version;
     for (size_t i = 0; i < agent->workers_count; i++) {
@@ -590,7 +600,10 @@ void agent_work_apply(struct agent *agent,
     for (size_t i = 0; i < reply->grants_count; i++) {
         const struct agent_grant *grant = &reply->grants[i];
 
-        take_grant(agent, grant, reply->payloads + offset, now_ms);
+        // An attempt's upper half is the master's start that gave it out.
+        if (grant->first_attempt >> 32 == agent->boot) {
+            take_grant(agent, grant, reply->payloads + offset, now_ms);
+        }
         for (size_t k = 0; k < grant->count; k++) {
             offset += grant->sizes[k];
         }

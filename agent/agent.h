@@ -120,6 +120,7 @@ struct agent_sync_request {
     uint64_t desired_version;
     bool draining;
     uint32_t park_ms;
+    uint32_t boot; /* the master's start that it is said to; 0: none is known */
 };
 
 struct agent_sync_reply {
@@ -129,6 +130,7 @@ struct agent_sync_reply {
     uint64_t *ready_jobs;
     size_t ready_jobs_count;
     uint32_t lease_ms;
+    uint32_t boot; /* the start of the master that answers */
 };
 
 /* All that the agent has, as of now. Free with agent_sync_request_fini. */

@@ -139,12 +139,14 @@ static void pack_sync_head(struct session *session,
     out->desired_version = from->desired_version;
     out->draining = from->draining;
     out->park_ms = from->park_ms;
+    out->boot = from->boot;
 }
 
 static void unpack_sync(const Cortex__V1__SyncReply *from, struct agent_sync_reply *out)
 {
     out->desired_version = from->desired_version;
     out->lease_ms = from->lease_ms;
+    out->boot = from->boot;
     out->workers = memory_zalloc((from->n_workers + 1) * sizeof(*out->workers));
     out->ready_jobs = memory_zalloc((from->n_ready_jobs + 1) * sizeof(uint64_t));
     for (size_t i = 0; i < from->n_workers; i++) {

@@ -352,6 +352,7 @@ static void answer(struct state *state, struct roster_agent *agent)
     Cortex__V1__SyncReply *reply = message_new(&cortex__v1__sync_reply__descriptor);
     struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
 
+    reply->boot = state->boot;
     reply->desired_version = agent->desired_version;
     reply->lease_ms = (uint32_t)state->settings.lease_ms;
     for (struct roster_worker *worker = agent->workers; worker; worker = worker->next) {
@@ -384,6 +385,17 @@ static int64_t park_until(int64_t now_ms, uint32_t park_ms)
     return park_ms == 0 ? now_ms : until_ms / SYNC_PARK_STEP_MS * SYNC_PARK_STEP_MS;
 }
 
+// Said to a former start of the master: it may hold more than it says.
+static void introduce(struct state *state, void *call)
+{
+    Cortex__V1__SyncReply *reply = message_new(&cortex__v1__sync_reply__descriptor);
+    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
+
+    reply->boot = state->boot;
+    action->call = call;
+    action->message = &reply->base;
+}
+
 int sync_handle(struct state *state, const struct request *request, struct error *err)
 {
     const Cortex__V1__SyncRequest *said =
@@ -391,7 +403,14 @@ int sync_handle(struct state *state, const struct request *request, struct error
     struct roster_agent *agent = NULL;
     bool first;
 
-    if (check_ids(said, err) != 0 || admit(state, said, &agent, &first, err) != 0) {
+    if (check_ids(said, err) != 0) {
+        return -1;
+    }
+    if (said->boot != state->boot) {
+        introduce(state, request->call);
+        return 0;
+    }
+    if (admit(state, said, &agent, &first, err) != 0) {
         return -1;
     }
     if (agent->parked) {

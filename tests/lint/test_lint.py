@@ -65,6 +65,7 @@ PLANTED = {
         ("client/planted.c", including("planted.c", "<archive_entry.h>")),
         ("agent/planted.c", including("planted.c", "<zlib.h>")),
         ("agent/planted.c", including("planted.c", "<zstd.h>")),
+        ("client/bridge/planted.c", including("planted.c", "<gnutls/gnutls.h>")),
         ("common/planted.c", including("planted.c", "<cmocka.h>")),
         ("common/planted.c", including("planted.c", "<boost/asio.hpp>")),
     ],

@@ -72,7 +72,7 @@ class FullDisk(Ledgered):
             self.wait_predicted(job, 5)
             self.fill()
             answer = wait_until(self.refusal, "a submission is refused")
-            self.assertIn("disk", answer.text)
+            self.assertRegex(answer.text, "disk|No space left on device")
             status = wait_until(lambda: self.told(job), "the job is told of")
             self.assertEqual(status["status"], "status_running")
             os.unlink(os.path.join(self.disk, "filling"))

@@ -59,6 +59,7 @@ ProtobufCMessage *sim_wire_sync_request(const struct sim_agent *agent,
     out->desired_version = from->desired_version;
     out->draining = from->draining;
     out->park_ms = from->park_ms;
+    out->boot = from->boot;
     for (size_t i = 0; i < from->workers_count; i++) {
         message_append(
             &out->n_workers, (void ***)&out->workers, status_of(&from->workers[i]));
@@ -110,7 +111,8 @@ void sim_wire_sync_reply(const ProtobufCMessage *reply, struct agent_sync_reply 
     const Cortex__V1__SyncReply *from = (const Cortex__V1__SyncReply *)reply;
 
     *out = (struct agent_sync_reply){.desired_version = from->desired_version,
-                                     .lease_ms = from->lease_ms};
+                                     .lease_ms = from->lease_ms,
+                                     .boot = from->boot};
     out->workers = memory_zalloc((from->n_workers + 1) * sizeof(*out->workers));
     out->ready_jobs = memory_zalloc((from->n_ready_jobs + 1) * sizeof(uint64_t));
     for (size_t i = 0; i < from->n_workers; i++) {

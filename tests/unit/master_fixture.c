@@ -380,6 +380,7 @@ void fixture_sync(struct master_fixture *fixture, struct fixture_agent *agent)
     said.draining = agent->draining;
     said.desired_version = agent->desired_version;
     said.work_number = agent->work_number;
+    said.boot = fixture->state.boot;
     said.park_ms = agent->park_ms;
     said.name = (char *)(uintptr_t) "node";
     said.workers = workers;

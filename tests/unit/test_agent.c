@@ -242,6 +242,27 @@ static void a_reply_to_an_older_sync_starts_and_stops_nothing(void **state)
     agent_destroy(agent);
 }
 
+static void a_grant_of_a_former_start_of_the_master_is_not_taken(void **state)
+{
+    struct agent *agent = running_agent(0);
+    struct agent_sync_request request;
+    struct agent_sync_reply stranger = {.boot = 7};
+
+    (void)state;
+    agent_sync_build(agent, 0, &request);
+    assert_int_equal(request.boot, 0);
+    agent_sync_apply(agent, request.number, &stranger, 0); // stops nobody
+    agent_sync_request_fini(&request);
+    grant(agent, 3, 100, 1, 1); // by the start before
+    agent_sync_build(agent, 0, &request);
+    assert_int_equal(request.boot, 7);
+    assert_int_equal(request.workers_count, 1);
+    assert_int_equal(request.held_count, 0);
+    agent_sync_request_fini(&request);
+    check_said("");
+    agent_destroy(agent);
+}
+
 static void a_ready_job_is_heard_of_in_an_older_reply_too(void **state)
 {
     struct agent *agent = running_agent(0);
@@ -763,6 +784,7 @@ int main(void)
         cmocka_unit_test(a_worker_no_longer_named_is_stopped_then_forgotten),
         cmocka_unit_test(a_reply_to_an_older_sync_starts_and_stops_nothing),
         cmocka_unit_test(a_ready_job_is_heard_of_in_an_older_reply_too),
+        cmocka_unit_test(a_grant_of_a_former_start_of_the_master_is_not_taken),
         cmocka_unit_test(a_change_is_told_while_the_parked_sync_is_under_way),
         cmocka_unit_test(a_new_worker_asks_for_one_batch_and_is_fed_it),
         cmocka_unit_test(short_batches_are_leased_for_200_ms_ahead),

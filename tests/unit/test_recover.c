@@ -281,7 +281,8 @@ static void what_was_decided_but_not_committed_never_was(void **state)
     struct fixture_agent agent = agent_of(1);
     uint64_t job_id = submit(master, (struct fixture_job){.batches = 2});
     Cortex__V1__StopJobRequest said = CORTEX__V1__STOP_JOB_REQUEST__INIT;
-    struct request request = {.message = &said.base};
+    unsigned char request_id[ID_REQUEST_SIZE] = {1};
+    struct request request = {.request_id = request_id, .message = &said.base};
 
     fixture_bring_up(master, &agent);
     said.job_id = job_id;

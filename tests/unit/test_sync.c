@@ -32,6 +32,7 @@ park(struct master_fixture *master, const struct fixture_agent *agent, uint32_t 
     said.incarnation = agent->incarnation;
     said.cpu_millis = agent->cpu_millis;
     said.desired_version = agent->desired_version;
+    said.boot = master->state.boot;
     said.park_ms = park_ms;
     said.workers = workers;
     for (size_t i = 0; i < agent->worker_count; i++) {
@@ -227,6 +228,29 @@ a_lost_agent_that_comes_back_still_reports_what_nobody_else_was_given(void **sta
     assert_int_equal(fixture_job(master, job_id)->succeeded, 1);
 }
 
+static void
+what_is_said_to_a_former_start_of_the_master_is_asked_for_again(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = {.id = 1, .incarnation = 1, .cpu_millis = 1000};
+    Cortex__V1__SyncRequest said = CORTEX__V1__SYNC_REQUEST__INIT;
+    unsigned char agent_id[ROSTER_AGENT_ID_SIZE];
+
+    fixture_sync(master, &agent);
+    fixture_restart(master);
+    memset(agent_id, agent.id, sizeof(agent_id));
+    said.agent_id = (ProtobufCBinaryData){sizeof(agent_id), agent_id};
+    said.incarnation = agent.incarnation;
+    said.boot = master->state.boot - 1;
+    said.park_ms = 1000;
+    const Cortex__V1__SyncReply *reply =
+        fixture_reply(master, fixture_call(master, "AgentService/Sync", &said));
+    assert_int_equal(reply->boot, master->state.boot);
+    assert_int_equal(master->state.roster.agents.count, 0); // nothing was taken in
+    fixture_sync(master, &agent);
+    assert_int_equal(master->state.roster.agents.count, 1);
+}
+
 static void an_id_of_the_wrong_size_is_refused(void **state)
 {
     struct master_fixture *master = *state;
@@ -270,6 +294,7 @@ int main(void)
         HOLDS(an_attempt_that_has_reported_cannot_be_held_any_more),
         HOLDS(a_lost_agent_that_comes_back_still_reports_what_nobody_else_was_given),
         HOLDS(an_id_of_the_wrong_size_is_refused),
+        HOLDS(what_is_said_to_a_former_start_of_the_master_is_asked_for_again),
         HOLDS(a_master_that_leaves_lets_nobody_wait),
     };
 
