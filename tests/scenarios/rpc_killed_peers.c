@@ -35,7 +35,10 @@
 #define SERVERS_KILLED  60
 #define NET_MS          60000 /* a safety net */
 
+#define PARKED_MAX (4 * CLIENTS_KILLED)
+
 static atomic_int parked_count;
+static struct rpc_call *parked[PARKED_MAX]; // who never answers at least remembers
 
 /* Info is answered; any other call is kept, as a call that waits for work is. */
 static void invoke(ProtobufCService *service,
@@ -52,7 +55,9 @@ static void invoke(ProtobufCService *service,
     if (strcmp(service->descriptor->methods[method_index].name, "Info") == 0) {
         rpc_call_reply(call, &reply.base, NULL, 0);
     } else {
-        atomic_fetch_add(&parked_count, 1);
+        int at = atomic_fetch_add(&parked_count, 1);
+        assert_true(at < PARKED_MAX);
+        parked[at] = call;
     }
 }
 
@@ -175,8 +180,8 @@ static void a_server_leaks_no_descriptor_over_600_killed_clients(void **state)
         for (int i = 0; i < CLIENTS_AT_ONCE; i++) {
             pids[i] = spawn("client", rpc_server_url(server));
         }
-        int parked = killed + CLIENTS_AT_ONCE;
-        wait_until(has_parked, &parked);
+        int wanted = killed + CLIENTS_AT_ONCE;
+        wait_until(has_parked, &wanted);
         for (int i = 0; i < CLIENTS_AT_ONCE; i++) {
             kill_and_reap(pids[i]);
         }

@@ -26,7 +26,7 @@
 #include "proto/agent.pb-c.h"
 #include "tests/support/fake_master.h"
 
-struct fake_master master = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+struct fake_master master = {.mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP};
 
 /* --- Sync ------------------------------------------------------------------------- */
 
@@ -514,18 +514,33 @@ struct job *run_job(const char *predictor, const char *config, uint64_t total)
     return job;
 }
 
+/* What the log holds now; for the caller to free. */
+static char *copy_log(const struct job *job)
+{
+    pthread_mutex_lock(&master.mutex);
+    char *text = memory_strdup(buffer_text(&job->log));
+    pthread_mutex_unlock(&master.mutex);
+    return text;
+}
+
 void expect_log(const struct job *job, const char *text)
 {
-    if (strstr(buffer_text(&job->log), text) == NULL) {
-        fail_msg("the log lacks \"%s\":\n%s", text, buffer_text(&job->log));
+    char *log = copy_log(job);
+
+    if (strstr(log, text) == NULL) {
+        fail_msg("the log lacks \"%s\":\n%s", text, log);
     }
+    free(log);
 }
 
 void expect_no_log(const struct job *job, const char *text)
 {
-    if (strstr(buffer_text(&job->log), text) != NULL) {
-        fail_msg("the log has \"%s\":\n%s", text, buffer_text(&job->log));
+    char *log = copy_log(job);
+
+    if (strstr(log, text) != NULL) {
+        fail_msg("the log has \"%s\":\n%s", text, log);
     }
+    free(log);
 }
 
 void expect_last_line(const struct job *job, const char *text)
