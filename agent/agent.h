@@ -44,8 +44,8 @@ struct agent_capacity {
 struct agent_desired_worker {
     uint64_t worker_id;
     uint64_t job_id;
-    enum agent_wish wish;
     struct agent_capacity share;
+    enum agent_wish wish;
     bool closes_job;
 };
 

@@ -60,7 +60,7 @@ static void add_batch(struct page *page,
                       const struct batch *open)
 {
     enum batch_state state = open ? open->state : row ? row->state : BATCH_QUEUED;
-    bool in_hand = state == BATCH_IN_HAND;
+    bool in_hand = open && state == BATCH_IN_HAND;
     uint64_t worker_id = in_hand ? open->worker_id : row ? row->worker_id : 0;
     Cortex__V1__Batch *batch = add(page, index, state, worker_id);
 

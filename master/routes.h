@@ -28,9 +28,9 @@ typedef int (*route_handler)(struct state *state,
 struct route {
     const char *method; /* "cortex.v1.Client/GetJob" */
     enum route_prepare prepare;
+    bool reads;            /* writes nothing: answered while the disk is not well */
     route_handler handler; /* NULL: the pool answers */
     size_t attachment_max; /* bytes behind the message */
-    bool reads;            /* writes nothing: answered while the disk is not well */
 };
 
 /* NULL if there is none. */

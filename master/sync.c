@@ -2,6 +2,7 @@
 /* sync.c - how an agent's statement is taken in, and when it is answered */
 #include "master/sync.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -413,6 +414,7 @@ int sync_handle(struct state *state, const struct request *request, struct error
     if (admit(state, said, &agent, &first, err) != 0) {
         return -1;
     }
+    assert(agent);
     if (agent->parked) {
         // The newer one takes its place. What this answer tells may be overtaken and
         // ignored, so the newer one's wants are taken in behind it.

@@ -419,13 +419,13 @@ static void pack(struct job *job, const char *const *files)
 
 static void add_to_master(struct job *job)
 {
-    int i = 0;
-
-    while (i < JOBS_MAX && master.jobs[i] != NULL) {
-        i++;
+    for (int i = 0; i < JOBS_MAX; i++) {
+        if (master.jobs[i] == NULL) {
+            master.jobs[i] = job;
+            return;
+        }
     }
-    assert_int_not_equal(i, JOBS_MAX);
-    master.jobs[i] = job;
+    fail_msg("more than %d jobs at a time", JOBS_MAX);
 }
 
 struct job *job_begin_with(const char *const *files,

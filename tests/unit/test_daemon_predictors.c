@@ -151,7 +151,7 @@ static void run_file(const char *text)
     const char *files[] = {"predictor.py", text, NULL};
     const char *at = text;
     char *stop = next_value(&at, "stop");
-    int outcomes[16];
+    int outcomes[16] = {0};
     uint64_t total = get_outcomes(text, outcomes, 16);
     struct job *job =
         job_begin_with(files, config, "info", total, get_number(text, "memory", 0));

@@ -199,7 +199,7 @@ static void check_case(const cJSON *row)
             fail_msg("'%s': expected '%s', got: %s", text, error, err.message);
         }
         if (!error &&
-            (result != 0 || strcmp(buffer_text(&out), buffer_text(&wanted)))) {
+            (result != 0 || strcmp(buffer_text(&out), buffer_text(&wanted)) != 0)) {
             fail_msg("'%s': %s %s", text, buffer_text(&out), err.message);
         }
         buffer_fini(&out);
