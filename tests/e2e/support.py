@@ -324,7 +324,12 @@ def start_time(pid):
             fields = file.read().rsplit(")", 1)[1].split()
     except (OSError, IndexError):
         return None
-    return None if fields[0] == "Z" else fields[19]
+    if fields[0] != "Z":
+        return fields[19]
+    try:  # a first thread that has ended leaves the files open while others have not
+        return fields[19] if len(os.listdir(f"/proc/{pid}/task")) > 1 else None
+    except OSError:
+        return None
 
 
 def parent_of(pid):

@@ -555,9 +555,14 @@ void expect_last_line(const struct job *job, const char *text)
 
 void expect_all(const struct job *job, int outcome)
 {
+    uint64_t different = 0;
+
+    pthread_mutex_lock(&master.mutex);
     for (uint64_t i = 0; i < job->total; i++) {
-        assert_int_equal(job->outcomes[i].outcome, outcome);
+        different += job->outcomes[i].outcome != outcome;
     }
+    pthread_mutex_unlock(&master.mutex);
+    assert_int_equal(different, 0);
 }
 
 /* --- the agent's process ---------------------------------------------------------- */

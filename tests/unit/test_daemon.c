@@ -274,7 +274,6 @@ static void large_results_of_many_workers_are_stored_in_bounded_memory(void **st
     }
     for (int i = 0; i < JOBS_MAX; i++) {
         wait_until(jobs[i], is_over);
-        assert_int_equal(jobs[i]->state, 5);
         expect_all(jobs[i], 1);
     }
     for (int i = 0; i < JOBS_MAX; i++) {
