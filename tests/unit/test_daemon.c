@@ -210,6 +210,14 @@ static uint64_t ended(struct job *job)
     return count;
 }
 
+static void expect_exited(struct job *job)
+{
+    pthread_mutex_lock(&master.mutex);
+    int found = job->state;
+    pthread_mutex_unlock(&master.mutex);
+    assert_int_equal(found, AGENT_WORKER_EXITED);
+}
+
 static void expect_outcome(struct job *job, size_t index, int outcome)
 {
     pthread_mutex_lock(&master.mutex);
@@ -274,6 +282,7 @@ static void large_results_of_many_workers_are_stored_in_bounded_memory(void **st
     }
     for (int i = 0; i < JOBS_MAX; i++) {
         wait_until(jobs[i], is_over);
+        expect_exited(jobs[i]);
         expect_all(jobs[i], 1);
     }
     for (int i = 0; i < JOBS_MAX; i++) {
