@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "agent/worker.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "tests/support/fake_master.h"
