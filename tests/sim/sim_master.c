@@ -473,7 +473,8 @@ static void plant(struct sim *sim)
         }
         while (sim->options.plant == SIM_PLANT_NO_EXPIRY &&
                map_next(&job->book.open, &cursor, &index, &batch)) {
-            ((struct batch *)batch)->deadline_ms = INT64_MAX;
+            ((struct batch *)batch)->deadline_ms =
+                INT64_MAX / 2; // so that it can be prolonged
         }
     }
     free(jobs);
