@@ -107,9 +107,8 @@ static void add_zsh(struct buffer *out)
                     "#compdef cortex\n"
                     "# completion of cortex for zsh: source <(cortex completion zsh)\n"
                     "_cortex() {\n"
-                    "    local typed=\"${(j: :)words[2,CURRENT-1]}\" files=\"\"\n"
-                    "    typed=\"${(j: :)${(s: :)typed}[1,2]}\"\n"
-                    "    local choices=\"\"\n"
+                    "    local -a before=(\"${(@)words[2,CURRENT-1]}\")\n"
+                    "    local typed=\"${(j: :)before[1,2]}\" choices=\"\" files=\"\"\n"
                     "    case \"$typed\" in\n"
                     "    \"\") choices=\"");
     add_first_words(out);
@@ -118,7 +117,9 @@ static void add_zsh(struct buffer *out)
     buffer_add_text(out,
                     "    esac\n"
                     "    compadd -- ${(s: :)choices}\n"
-                    "    [[ -n \"$files\" ]] && _files\n"
+                    "    local result=$?\n"
+                    "    [[ -n \"$files\" ]] && _files && result=0\n"
+                    "    return $result\n"
                     "}\n"
                     "compdef _cortex cortex\n");
 }

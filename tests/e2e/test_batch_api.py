@@ -742,6 +742,25 @@ class BatchApi(ClusterTest):
         self.assertEqual(completed("cortex", "completion", "b"), ["bash"])
         self.assertIn("complete", self.cluster.shell("source <(cortex completion bash); complete -p cortex"))
 
+    def test_zsh_completes_commands_options_and_files(self):
+        def completed(*words):
+            typed = " ".join(f"'{word}'" for word in words)
+            script = (
+                "compdef() { :; }\n"
+                'compadd() { shift; print -l -- ${(M)@:#${words[CURRENT]}*}; }\n'
+                "_files() { echo FILES; }\n"
+                "source <(cortex completion zsh)\n"
+                f"words=({typed}) CURRENT={len(words)}\n"
+                "_cortex\n"
+            )
+            return self.cluster.shell(f"zsh -f <<'EOF'\n{script}EOF").split()
+
+        self.assertEqual(completed("cortex", "de"), ["deploy", "delete"])
+        self.assertEqual(completed("cortex", "deploy", "x"), ["FILES"])
+        self.assertEqual(completed("cortex", "cluster", "u"), ["up"])
+        self.assertEqual(completed("cortex", "get", "thing", "--w"), ["--watch"])
+        self.assertEqual(completed("cortex", "completion", "z"), ["zsh"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
