@@ -24,10 +24,10 @@ class MasterKills(Scenario):
     def ensure_load(self):
         """A job with batches left: the running one, or a new one."""
         status = self.cluster.job("squares", self.job) if self.jobs else None
-        if not status or status["status"] != "status_running" or status["batches_in_queue"] < 500:
-            self.job = self.submit(4000, workers=4, sleep_s=0.005, store=False)
+        if not status or status["status"] != "status_running" or status["batches_in_queue"] < 200:
+            self.job = self.submit(2000, workers=4, sleep_s=0.04, store=False)
             self.jobs.append(self.job)
-            self.wait_predicted(self.job, 4)
+            wait_until(lambda: len(self.pids_at_work(0)) == 4, "all four workers are at work")
 
     def pids_at_work(self, since):
         return {pid for _, pid, _ in self.predicted(self.job)[since:]}
@@ -49,7 +49,7 @@ class MasterKills(Scenario):
                 "all four workers, and so both agents, are at work again",
             )
         for job in self.jobs:
-            self.check_exact(job, 4000, stored=False, once=True)
+            self.check_exact(job, 2000, stored=False, once=True)
 
 
 class KilledClients(Scenario):
