@@ -5,8 +5,8 @@ A Ledgered scenario remembers each submission that was acknowledged. settle() ta
 cluster down, lets the master export its state and has tests/checker/check.py judge it.
 assert_exact() does so, and writes the row of the fault that was planted: what the
 checker counted, and the dose and the longest recovery that the test says.
-`master_options`, `agent_options`, `agent_runner` and `master_program` shape the daemons
-that `cortex cluster up` starts, by scripts in a folder of programs.
+The attributes at the head of the class shape the daemons that `cortex cluster up`
+starts, by scripts in a folder of programs.
 """
 
 import json
@@ -45,18 +45,20 @@ class Ledgered(Scenario):
     master_program = os.path.join(BIN, "cortex-master")
     agent_options = ()
     agent_runner = ""  # a command that runs the agent's
+    preamble = ""  # what the shell that becomes a daemon does first
     env = {}
 
     @classmethod
     def make_cluster(cls):
         cls.scratch = tempfile.mkdtemp(prefix="cortex-faults-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
-        master = " ".join(["exec", cls.master_program, '"$@"', *cls.master_options])
-        agent = " ".join(["exec", cls.agent_runner, os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options])
-        programs = make_programs(
-            os.path.join(cls.scratch, "bin"),
-            {"cortex-master": master + "\n", "cortex-agent": agent + "\n"},
-        )
+        master = [cls.master_program, '"$@"', *cls.master_options]
+        agent = [cls.agent_runner, os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options]
+        scripts = {
+            name: f"{cls.preamble}\nexec {' '.join(words)}\n"
+            for name, words in (("cortex-master", master), ("cortex-agent", agent))
+        }
+        programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}
         return Cluster(agents=cls.agents, agent_cpu=cls.agent_cpu, options=cls.options,
                        env=cls.env, programs=programs)
