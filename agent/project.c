@@ -210,6 +210,23 @@ check_entry(struct unpacking *u, struct archive_entry *entry, struct error *err)
     return 0;
 }
 
+// The disk is to blame, or the archive.
+static int refuse_write(struct archive *out, const char *path, struct error *err)
+{
+    const char *why = archive_error_string(out);
+    int number = archive_errno(out);
+
+    if (number == ENOSPC || number == EDQUOT || number == EROFS || number == EIO) {
+        errno = number;
+        return error_set_errno(err, ERROR_DATA_LOSS, "cannot write %.200s", path);
+    }
+    return error_set(err,
+                     ERROR_INVALID_ARGUMENT,
+                     "project archive: cannot unpack \"%.200s\": %s",
+                     path,
+                     why == NULL ? "refused" : why);
+}
+
 static int copy_data(struct unpacking *u, const char *path, struct error *err)
 {
     const void *data;
@@ -225,11 +242,7 @@ static int copy_data(struct unpacking *u, const char *path, struct error *err)
         }
         u->bytes += size;
         if (archive_write_data_block(u->out, data, size, offset) != ARCHIVE_OK) {
-            return error_set(err,
-                             ERROR_DATA_LOSS,
-                             "cannot write %s: %s",
-                             path,
-                             archive_error_string(u->out));
+            return refuse_write(u->out, path, err);
         }
     }
     if (got != ARCHIVE_EOF) {
@@ -277,13 +290,7 @@ unpack_entry(struct unpacking *u, struct archive_entry *entry, struct error *err
         goto out;
     }
     if (archive_write_header(u->out, entry) != ARCHIVE_OK) {
-        const char *why = archive_error_string(u->out);
-
-        (void)error_set(err,
-                        ERROR_INVALID_ARGUMENT,
-                        "project archive: cannot unpack \"%.200s\": %s",
-                        path,
-                        why == NULL ? "refused" : why);
+        (void)refuse_write(u->out, path, err);
         goto out;
     }
     result = copy_data(u, path, err);

@@ -137,7 +137,7 @@ static int load_worker(void *arg,
     return 0;
 }
 
-int recover_state(struct state *state, struct error *err)
+static int load_all(struct state *state, struct error *err)
 {
     size_t count;
     int result = 0;
@@ -151,8 +151,19 @@ int recover_state(struct state *state, struct error *err)
         result = complete_job(state, jobs[i], err);
     }
     free(jobs);
-    if (result != 0 || store_worker_each(state->store, load_worker, state, err) != 0 ||
-        deadletter_recover(state, err) != 0) {
+    return result != 0 ||
+                   store_worker_each(state->store, load_worker, state, err) != 0 ||
+                   deadletter_recover(state, err) != 0
+               ? -1
+               : 0;
+}
+
+int recover_state(struct state *state, struct error *err)
+{
+    store_set_scanning(state->store, true);
+    int result = load_all(state, err);
+    store_set_scanning(state->store, false);
+    if (result != 0) {
         return -1;
     }
     state->schedule_dirty = true;

@@ -14,6 +14,7 @@
 
 #define STORE_APPLICATION_ID 0x43585354 /* "CXST" */
 #define STORE_CACHE_KIB      65536
+#define STORE_SCAN_KIB       2048 // larger ones cost a scan more than they save
 
 extern const struct embed_file embed_schema[]; // master/schema/*.sql
 
@@ -195,6 +196,17 @@ bool store_failed(const struct store *store)
 bool store_dirty(const struct store *store)
 {
     return store->writing;
+}
+
+void store_set_scanning(struct store *store, bool on)
+{
+    char pragma[64];
+
+    (void)snprintf(pragma,
+                   sizeof(pragma),
+                   "PRAGMA cache_size = -%d",
+                   on ? STORE_SCAN_KIB : STORE_CACHE_KIB);
+    (void)sqlite3_exec(store->db, pragma, NULL, NULL, NULL); // a matter of speed
 }
 
 static int

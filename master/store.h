@@ -43,6 +43,9 @@ bool store_failed(const struct store *store);
 /* Whether something was written since the last commit. */
 bool store_dirty(const struct store *store);
 
+/* While `on`, little of what is read stays in memory: for who reads much, once. */
+void store_set_scanning(struct store *store, bool on);
+
 /* Apis */
 int store_api_put(struct store *store,
                   const struct api_version *version,

@@ -89,6 +89,8 @@ class Check:
         self.tables = tables
         self.results = results  # entry of the ledger -> {batch name: output}
         self.faults = []
+        self.lost = 0  # submissions and items
+        self.doubled = 0  # items, those of nowhere among them
 
     def fault(self, rule, text):
         self.faults.append(f"{rule}: {text}")
@@ -106,7 +108,7 @@ class Check:
         self.fold_batches()
         self.fold_workers()
         self.fold_apis()
-        return self.faults
+        return self
 
     # What the client knows against what is there
 
@@ -115,6 +117,7 @@ class Check:
         row = self.jobs.get(job_id)
         if not row or row["api_name"] != entry["api"]:
             self.fault("acknowledged", f"job {entry['job_id']} does not exist")
+            self.lost += 1
             return
         if entry.get("key"):
             keys = [one["job_id"] for one in self.tables["submission_key"]
@@ -134,6 +137,7 @@ class Check:
         if row["state"] in COMPLETE and row["total"] != count:
             self.fault("exact", f"job {job} has {row['total']} batches of {count}")
         answered, failed = [], []
+        lost = collections.Counter()
         for index in range(count):
             mine = items[index * size:(index + 1) * size]
             name = batch_name(row["job_id"], index)
@@ -141,6 +145,7 @@ class Check:
             output = left.pop(name, None)
             if batch["state"] == SUCCEEDED and output is None:
                 self.fault("exact", f"batch {index} of job {job} succeeded without an output")
+                lost.update(square(mine))
             if output is not None and output != square(mine):
                 self.fault("function", f"batch {index} of job {job}: {mine} gave {output}")
             if batch["state"] == FAILED:
@@ -154,10 +159,13 @@ class Check:
         if row["state"] in COMPLETE:
             want = collections.Counter(square(items))
             got = collections.Counter(answered + failed)
+            lost |= want - got
             for item in (want - got).keys():
                 self.fault("exact", f"job {job} lost the item of square {item}")
             for item in (got - want).keys():
                 self.fault("exact", f"job {job} doubled or invented {item}")
+            self.doubled += (got - want).total()
+        self.lost += lost.total()
 
     def check_counts(self, row):
         job = f"{row['job_id']:016x}"
@@ -245,7 +253,7 @@ class Check:
 
 
 def check(ledger, tables, results=lambda entry: folder_results(entry["results"])):
-    """The faults, as sentences; none is good."""
+    """A Check that has run: its `faults` are sentences, none is good."""
     return Check(ledger, tables, results).run()
 
 
@@ -256,7 +264,7 @@ def main():
         ledger = json.load(file)
     with open(sys.argv[2], encoding="utf-8") as file:
         tables = read_export(file)
-    faults = check(ledger, tables)
+    faults = check(ledger, tables).faults
     print("\n".join(faults) or f"{len(ledger['jobs'])} jobs: nothing lost, nothing doubled")
     sys.exit(1 if faults else 0)
 

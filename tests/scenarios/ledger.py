@@ -2,11 +2,11 @@
 """ledger.py - what a client was told, and whether cluster and results agree with it
 
 A Ledgered scenario remembers each submission that was acknowledged. settle() takes the
-cluster down, lets the master export its state and has tests/checker/check.py judge it;
-it returns the faults. `master_options`, `agent_options` and `master_program` shape the
-daemons that `cortex cluster up` starts, by scripts in a folder of programs.
-
-Recovery counts and times that a test notes with note() are printed as a table's row.
+cluster down, lets the master export its state and has tests/checker/check.py judge it.
+assert_exact() does so, and writes the row of the fault that was planted: what the
+checker counted, and the dose and the longest recovery that the test says.
+The attributes at the head of the class shape the daemons that `cortex cluster up`
+starts, by scripts in a folder of programs.
 """
 
 import json
@@ -19,9 +19,10 @@ import tempfile
 from scenario import Scenario
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "checker"))
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("checker", "support")]
 
 import check  # noqa: E402
+from fault_table import add_row  # noqa: E402
 from support import BIN, Cluster  # noqa: E402
 
 
@@ -43,18 +44,21 @@ class Ledgered(Scenario):
     master_options = ()
     master_program = os.path.join(BIN, "cortex-master")
     agent_options = ()
+    agent_runner = ""  # a command that runs the agent's
+    preamble = ""  # what the shell that becomes a daemon does first
     env = {}
 
     @classmethod
     def make_cluster(cls):
         cls.scratch = tempfile.mkdtemp(prefix="cortex-faults-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
-        master = " ".join(["exec", cls.master_program, '"$@"', *cls.master_options])
-        agent = " ".join(["exec", os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options])
-        programs = make_programs(
-            os.path.join(cls.scratch, "bin"),
-            {"cortex-master": master + "\n", "cortex-agent": agent + "\n"},
-        )
+        master = [cls.master_program, '"$@"', *cls.master_options]
+        agent = [cls.agent_runner, os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options]
+        scripts = {
+            name: f"{cls.preamble}\nexec {' '.join(words)}\n"
+            for name, words in (("cortex-master", master), ("cortex-agent", agent))
+        }
+        programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}
         return Cluster(agents=cls.agents, agent_cpu=cls.agent_cpu, options=cls.options,
                        env=cls.env, programs=programs)
@@ -93,20 +97,21 @@ class Ledgered(Scenario):
         return done.stdout.splitlines()
 
     def settle(self):
-        """Takes the cluster down and returns what the checker finds wrong."""
+        """Takes the cluster down and returns what the checker says."""
         self.cluster.cortex("cluster", "down", "--state-dir", self.cluster.state)
         tables = check.read_export(self.export_of(self.master_folder()))
-        return check.check(self.ledger, tables)
+        return check.check(self.ledger, tables, self.results_of)
+
+    def results_of(self, entry):
+        """Batch name -> what is stored for it, of an entry of the ledger."""
+        return check.folder_results(entry["results"])
 
     def master_folder(self):
         return os.path.join(self.cluster.state, "master")
 
-    def assert_exact(self):
-        faults = self.settle()
-        self.assertEqual(faults, [], "\n".join(faults[:20]))
-
-
-def note(fault, dose, longest_s=None):
-    """A row of what was shown: the checker found nothing lost and nothing doubled."""
-    row = f"{fault:<56} {dose:>7}  lost 0  doubled 0"
-    print(row + (f"  longest recovery {longest_s:.2f} s" if longest_s is not None else ""))
+    def assert_exact(self, fault=None, dose=1, longest_s=None):
+        verdict = self.settle()
+        if fault:
+            add_row(fault, dose, verdict.lost, verdict.doubled, longest_s)
+        self.assertEqual(verdict.faults, [], "\n".join(verdict.faults[:20]))
+        return verdict

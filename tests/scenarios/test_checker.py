@@ -36,29 +36,33 @@ class Changed(Ledgered):
             for entry in cls.ledger["jobs"]
         }
 
-    def faults(self, change=lambda tables, outputs: None):
+    def verdict(self, change=lambda tables, outputs: None):
         tables, outputs = copy.deepcopy(self.tables), copy.deepcopy(self.outputs)
         change(tables, outputs)
         return check.check(self.ledger, tables, lambda entry: outputs[entry["job_id"]])
 
     def assert_seen(self, rule, change):
-        faults = self.faults(change)
+        verdict = self.verdict(change)
+        faults = verdict.faults
         self.assertTrue(any(one.startswith(rule + ":") for one in faults), faults)
+        return verdict
 
     def one_output(self, outputs):
         job = outputs[self.ledger["jobs"][0]["job_id"]]
         return job, sorted(job)[0]
 
     def test_what_a_run_left_behind_is_right(self):
-        self.assertEqual(self.faults(), [])
+        self.assertEqual(self.verdict().faults, [])
         failed = [row for row in self.tables["batch"] if row["state"] == check.FAILED]
         self.assertEqual(len(failed), 1)
 
     def test_a_lost_output(self):
         def change(_, outputs):
             job, name = self.one_output(outputs)
-            del job[name]
-        self.assert_seen("exact", change)
+            gone.extend(job.pop(name))
+        gone = []
+        self.assertEqual(self.assert_seen("exact", change).lost, len(gone))
+        self.assertTrue(gone)
 
     def test_an_output_of_no_batch(self):
         def change(_, outputs):
@@ -77,7 +81,7 @@ class Changed(Ledgered):
         def change(_, outputs):
             job, name = self.one_output(outputs)
             job[name] = job[name] + job[name][:1]
-        self.assert_seen("exact", change)
+        self.assertEqual(self.assert_seen("exact", change).doubled, 1)
 
     def test_a_batch_both_answered_and_failed(self):
         def change(tables, outputs):
@@ -215,7 +219,7 @@ class Planted(Ledgered):
         self.assert_exact()
 
     def assert_seen(self, *rules):
-        faults = self.settle()
+        faults = self.settle().faults
         for rule in rules:
             self.assertTrue(any(one.startswith(rule + ":") for one in faults), faults)
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from ledger import Ledgered, note
+from ledger import Ledgered
 from support import dose, wait_until
 
 
@@ -83,8 +83,7 @@ class FullDisk(Ledgered):
         self.assertEqual(self.cluster.daemon("master")["pid"], pid)
         for entry in self.ledger["jobs"]:
             self.wait_ended(entry["job_id"])
-        self.assert_exact()
-        note("disk full under the master while a job runs", dose(2, 50), longest)
+        self.assert_exact("disk full under the master while a job runs", dose(2, 50), longest)
 
     def told(self, job):
         answer = self.cluster.http("GET", f"/squares/{job}")

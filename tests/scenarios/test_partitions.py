@@ -8,16 +8,12 @@ or both for longer than leases and patience last.
 
 import os
 import random
-import sys
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
-
-from ledger import Ledgered, note  # noqa: E402
-from relay import Relay  # noqa: E402
-from support import dose, wait_until  # noqa: E402
+from ledger import Ledgered
+from relay import Relay
+from support import dose, wait_until
 
 
 class Partitions(Ledgered):
@@ -68,8 +64,7 @@ class Partitions(Ledgered):
             longest = max(longest, time.monotonic() - since)
         for entry in self.ledger["jobs"]:
             self.wait_ended(entry["job_id"])
-        self.assert_exact()
-        note("links cut, slow, partitioned one way or both, 0.2 to 3 s", count, longest)
+        self.assert_exact("links cut, slow, partitioned one way or both, 0.2 to 3 s", count, longest)
 
 
 if __name__ == "__main__":

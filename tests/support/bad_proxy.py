@@ -2,9 +2,12 @@
 """bad_proxy.py - an S3 server that misbehaves, by a seed
 
 Stands before a real one and passes requests on as they come, Host and all, since that
-is signed. Some it answers itself (503 SlowDown, 429, 500), some it cuts: before the
-server saw them, after it carried them out, or in the middle of the answer; some it
-holds up. `counts` says what was done how often.
+is signed. Some it answers itself (REFUSALS), some it cuts: before the server saw them,
+in the middle of what is uploaded, after the server carried them out, or in the middle of
+the answer; of some it turns a bit; some it holds up. The server finds a bit that was
+turned, and a client that turned to a wrong region, by itself. A target is spoilt at most
+IN_ROW_MAX times in a row, since a client gives up in the end, and sent for other keys, to
+another region or by another clock once. `counts` says what was done how often.
 """
 
 import collections
@@ -14,17 +17,27 @@ import random
 import threading
 import time
 
-ERROR = '<?xml version="1.0"?><Error><Code>{0}</Code><Message>planted</Message></Error>'
-FAULTS = {
-    "slow down": (503, "SlowDown"),
-    "too many": (429, "TooManyRequests"),
-    "internal": (500, "InternalError"),
-    "reset before": None,
-    "reset after": None,
-    "cut answer": None,
-    "stall": None,
+ERROR = ('<?xml version="1.0"?><Error><Code>{0}</Code><Message>planted</Message>'
+         "</Error>")
+REGION = "eu-central-1"
+ELSEWHERE = {"x-amz-bucket-region": REGION}
+REFUSALS = {  # the status, the code and the headers of what the proxy answers itself
+    "slow down": (503, "SlowDown", {}),
+    "too many": (429, "TooManyRequests", {}),
+    "internal": (500, "InternalError", {}),
+    "bad digest": (400, "BadDigest", {}),
+    "moved": (301, "PermanentRedirect", ELSEWHERE),
+    "redirect": (307, "TemporaryRedirect", ELSEWHERE),
+    "expired": (400, "ExpiredToken", {}),
+    "skewed": (403, "RequestTimeTooSkewed", {}),
+    "error in 200": (200, "InternalError", {}),
 }
-STALL_S = 0.5
+ONCE = {"moved", "redirect", "expired", "skewed"}
+UPLOADS = {"cut upload", "turned bit", "bad digest"}
+CUTS = {"reset before", "reset after", "cut answer"}
+FAULTS = [*REFUSALS, *sorted(UPLOADS - {"bad digest"}), *sorted(CUTS), "stall"]
+IN_ROW_MAX = 4
+STALL_S = 0.2
 HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
@@ -34,6 +47,8 @@ class BadProxy:
         self.random = random.Random(seed)
         self.lock = threading.Lock()
         self.counts = collections.Counter()
+        self.in_row = collections.Counter()  # target -> faults since it was let through
+        self.sent_away = set()  # targets
         self.server_port = server_port
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -58,34 +73,59 @@ class BadProxy:
         self.http.shutdown()
         self.http.server_close()
 
-    def choose(self):
+    def choose(self, request, body):
+        """The fault of a request, "" for none."""
+        target = (request.command, request.path)
+        fit = [
+            fault for fault in FAULTS
+            if (fault not in ONCE or target not in self.sent_away)
+            and (fault not in UPLOADS or body)
+            and (fault != "error in 200" or self.completes(request))
+            and (fault != "skewed" or request.command != "HEAD")
+            and (fault not in ("moved", "redirect") or not self.is_signed_there(request))
+        ]
         with self.lock:
             self.counts["requests"] += 1
-            fault = None
-            if self.random.random() < self.rate:
-                fault = self.random.choice(list(FAULTS))
-                self.counts[fault] += 1
+            if self.in_row[target] >= IN_ROW_MAX or self.random.random() >= self.rate:
+                self.in_row.pop(target, None)
+                return ""
+            fault = self.random.choice(fit)
+            self.counts[fault] += 1
+            self.in_row[target] += 1
+            if fault in ONCE:
+                self.sent_away.add(target)
             return fault
+
+    def is_signed_there(self, request):
+        return f"/{REGION}/" in request.headers.get("Authorization", "")
+
+    def completes(self, request):
+        return request.command == "POST" and "uploadId=" in request.path
 
     def handle(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        fault = self.choose()
-        if fault == "reset before":
-            request.close_connection = True
-            return
-        if fault and FAULTS[fault]:
-            status, code = FAULTS[fault]
-            self.answer(request, status, {}, ERROR.format(code).encode())
+        fault = self.choose(request, body)
+        if fault in REFUSALS:
+            status, code, headers = REFUSALS[fault]
+            headers = {**headers, "Date": request.date_time_string()}
+            self.answer(request, status, headers, ERROR.format(code).encode())
             return
         if fault == "stall":
             time.sleep(STALL_S)
+        if fault == "turned bit":
+            body = bytes([body[0] ^ 1]) + body[1:]
+        if fault == "cut upload":
+            self.ask(request, body, cut=True)
+        if fault in ("reset before", "cut upload"):
+            request.close_connection = True
+            return
         status, headers, answer = self.ask(request, body)
         if fault == "reset after":
             request.close_connection = True
             return
         self.answer(request, status, headers, answer, cut=fault == "cut answer")
 
-    def ask(self, request, body):
+    def ask(self, request, body, cut=False):
         server = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=60)
         try:
             server.putrequest(request.command, request.path, skip_host=True,
@@ -93,7 +133,9 @@ class BadProxy:
             for name, value in request.headers.items():
                 if name.lower() not in HOP and name.lower() != "expect":
                     server.putheader(name, value)
-            server.endheaders(body or None)
+            server.endheaders((body[: len(body) // 2] if cut else body) or None)
+            if cut:
+                return None
             response = server.getresponse()
             return response.status, dict(response.getheaders()), response.read()
         finally:

@@ -53,6 +53,9 @@ class Relay:
                 target.sendall(data)
         except OSError:
             pass
+        self.leave(source, target)
+
+    def leave(self, source, target):
         for one in (source, target):
             try:
                 one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_full_agent_disk.py - what does an agent do whose disk is full, and then is not?
+
+Its folder is a file system of its own (which needs root), filled while a job runs there
+and before another begins. The job that runs goes on; the one that would need room says
+so; once there is room the next one runs, without anything being restarted.
+"""
+
+import os
+import subprocess
+import time
+import unittest
+
+from ledger import Ledgered
+from support import dose
+
+
+def say(*command):
+    subprocess.run(command, check=True, capture_output=True)
+
+
+class FullAgentDisk(Ledgered):
+    agent_cpu = 4
+
+    @classmethod
+    def make_cluster(cls):
+        cluster = super().make_cluster()
+        cls.disk = os.path.join(cluster.state, "agent-1")
+        os.makedirs(cls.disk)
+        say("mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", cls.disk)
+        return cluster
+
+    @classmethod
+    def cleanup(cls):
+        cls.cluster.cortex("cluster", "down", "--state-dir", cls.cluster.state, check=False)
+        subprocess.run(["umount", cls.disk], capture_output=True)
+        super().cleanup()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cleanup()
+
+    def fill(self):
+        with open(os.path.join(self.disk, "filling"), "wb", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def free(self):
+        os.unlink(os.path.join(self.disk, "filling"))
+
+    def test_a_full_disk_is_said_survived_and_got_over(self):
+        agent = self.cluster.daemon("agent")["pid"]
+        longest = 0
+        for _ in range(dose(1, 50)):
+            running = self.submit(100, sleep_s=0.05)
+            self.wait_predicted(running, 2)
+            self.fill()
+            refused = self.submit(4)
+            self.assertEqual(self.wait_ended(refused)["status"], "status_worker_error")
+            self.assertRegex(self.cluster.log("squares", refused),
+                             "worker [0-9a-f]{16}: cannot .*: No space left on device")
+            self.free()
+            freed = time.monotonic()
+            next_one = self.submit(4)
+            self.wait_predicted(next_one, 1)
+            longest = max(longest, time.monotonic() - freed)
+            self.check_exact(next_one, 4, once=True)
+            self.check_exact(running, 100, once=True)
+            self.wait_ended(running)
+        self.assertEqual(self.cluster.daemon("agent")["pid"], agent)
+        self.assert_exact("disk full under an agent while a job runs", dose(1, 50), longest)
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("skipped: mounting a file system needs root")
+        raise SystemExit(77)
+    unittest.main(verbosity=2)
