@@ -46,8 +46,10 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps; /* with faults; the quiet part comes on top */
     enum sim_plant plant;
-    bool trace; /* print every event as it happens */
-    bool print; /* print the last events before a violation */
+    bool trace;           /* print every event as it happens */
+    bool print;           /* print the last events before a violation */
+    struct store **store; /* to be used, emptied, by one run after another: *store NULL
+                             at first, the caller's to close */
 };
 
 struct sim_result {
@@ -87,6 +89,7 @@ struct sim_faults {
 };
 
 struct sim;
+struct store;
 struct sim_master;
 struct sim_agent;
 struct sim_client;
@@ -118,6 +121,7 @@ struct sim {
     size_t event_capacity;
 
     struct sim_owned *owned;
+    struct sim_chunk *chunks; /* of memory; see sim_new */
 
     struct sim_master *master;
     struct sim_agent *agents[SIM_AGENTS_MAX];

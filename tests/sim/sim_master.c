@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "master/recover.h"
+#include "master/store_sql.h"
 #include "master/submit.h"
 #include "proto/agent.pb-c.h"
 #include "tests/sim/sim_client.h"
@@ -564,6 +565,42 @@ void sim_master_pause(struct sim *sim, int64_t length_ms)
     }
 }
 
+// Empties what another run has left, so that it is as good as a new one.
+static int store_clear(struct store *store, struct error *err)
+{
+    sqlite3_stmt *all = store_query(store,
+                                    err,
+                                    "SELECT group_concat('DELETE FROM ' || name, ';')"
+                                    " FROM sqlite_schema WHERE type = 'table'",
+                                    "");
+    int result = all && store_step(store, all, err) > 0 ? 0 : -1;
+    char *sql = result == 0 ? memory_strdup(store_text(all, 0)) : NULL;
+
+    store_done(all);
+    if (sql && sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        result = store_fail(store, err, sql);
+    }
+    free(sql);
+    return result;
+}
+
+static int open_store(struct sim *sim, struct error *err)
+{
+    struct store **kept = sim->options.store;
+
+    if (kept && *kept) {
+        sim->master->store = *kept;
+        return store_clear(*kept, err);
+    }
+    if (store_open(":memory:", &sim->master->store, err) != 0) {
+        return -1;
+    }
+    if (kept) {
+        *kept = sim->master->store;
+    }
+    return 0;
+}
+
 void sim_master_create(struct sim *sim)
 {
     struct sim_master *master = memory_zalloc(sizeof(*master));
@@ -574,7 +611,7 @@ void sim_master_create(struct sim *sim)
     master->turn_at_ms = INT64_MAX;
     master->lease_ms = sim_between(sim, 2, 10) * 1000;
     master->lost_ms = sim_between(sim, 2, 10) * 1000;
-    if (store_open(":memory:", &master->store, &err) != 0) {
+    if (open_store(sim, &err) != 0) {
         sim_violated(sim, "A store opens: %s", err.message);
         return;
     }
@@ -591,6 +628,10 @@ void sim_master_destroy(struct sim *sim)
     if (master->up) {
         state_fini(&master->state);
     }
-    store_close(master->store);
+    if (sim->options.store) {
+        store_rollback(master->store);
+    } else {
+        store_close(master->store);
+    }
     free(master);
 }

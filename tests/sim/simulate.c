@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/options.h"
+#include "master/store.h"
 #include "tests/sim/sim.h"
 
 static const char summary[] =
@@ -51,6 +52,16 @@ static void tell(const struct sim_options *options, const struct sim_result *res
     (void)fflush(stdout);
 }
 
+// Once more with every event noted, which costs too much for those that go well.
+static void show(struct sim_options options)
+{
+    struct sim_result result;
+
+    options.print = true;
+    options.store = NULL;
+    sim_run(&options, &result);
+}
+
 static bool read_plant(const char *name, enum sim_plant *out)
 {
     for (int i = 0; i < SIM_PLANT_COUNT; i++) {
@@ -72,6 +83,7 @@ int main(int argc, char **argv)
     bool keep_going = false;
     bool quiet = false;
     const char *plant = "none";
+    struct store *store = NULL;
     const struct option_row rows[] = {
         {"seed", 0, OPTION_NUMBER, &seed, "N", "the first seed (default 1)", 0, 0},
         {"seeds", 0, OPTION_NUMBER, &seeds, "N", "how many seeds (default 1)", 0, 0},
@@ -103,7 +115,7 @@ int main(int argc, char **argv)
     }
     int64_t start_ms = clock_monotonic_ms();
     options.steps = (uint64_t)steps;
-    options.print = !quiet;
+    options.store = &store;
     for (int64_t i = 0; i < seeds && (keep_going || totals.broken == 0); i++) {
         struct sim_result result;
         if (time_ms > 0 && clock_monotonic_ms() - start_ms >= time_ms) {
@@ -112,10 +124,14 @@ int main(int argc, char **argv)
         options.seed = (uint64_t)(seed + i);
         sim_run(&options, &result);
         add(&totals, &result);
+        if (result.violated && !quiet) {
+            show(options);
+        }
         if (result.violated) {
             tell(&options, &result);
         }
     }
+    store_close(store);
     int64_t took_ms = clock_monotonic_ms() - start_ms;
     printf("%" PRIu64 " seeds, %" PRIu64 " steps in %" PRId64 " ms (%" PRId64
            " a second), %" PRIu64 " jobs, %" PRIu64 " predicts (%" PRIu64
