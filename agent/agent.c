@@ -45,6 +45,7 @@ struct agent {
     uint64_t desired_version;
     uint64_t sync_number;  /* of the last call built */
     uint64_t sync_applied; /* of the newest call whose reply was taken in */
+    uint64_t sync_foreign; /* calls up to it were said to another start of the master */
     uint64_t changes;      /* counts what the master should hear of at once */
     uint64_t changes_told; /* in the last Sync call built */
 };
@@ -403,9 +404,13 @@ void agent_sync_apply(struct agent *agent,
         // Another start of the master, which has taken in nothing of this yet. Grants
         // of the former are taken no more, so the next Sync says all there is.
         agent->boot = reply->boot;
+        agent->sync_foreign = agent->sync_number;
         agent->desired_version = 0;
         agent->changes++;
         return;
+    }
+    if (number <= agent->sync_foreign) {
+        return; // the other conversation's: it tells which start it is, nothing else
     }
     agent->registered = true;
     agent->desired_version = reply->desired_version;

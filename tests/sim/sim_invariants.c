@@ -716,6 +716,27 @@ void sim_callback_begins(struct sim *sim, struct sim_job *job)
     }
 }
 
+void sim_worker_stopped(struct sim *sim,
+                        const struct sim_agent *agent,
+                        uint64_t worker_id)
+{
+    const struct roster_worker *worker =
+        sim->master->up
+            ? roster_worker_get(&sim->master->state.roster, worker_id)
+            : NULL;
+
+    if (agent->stage == SIM_SERVING && worker &&
+        worker->agent->state == ROSTER_PRESENT &&
+        worker->agent->incarnation == agent->incarnation &&
+        worker->wish == ROSTER_RUN) {
+        sim_violated(sim,
+                     "A worker that should run is not stopped: %" PRIx64
+                     " on %s was",
+                     worker_id,
+                     agent->name);
+    }
+}
+
 void sim_check_step(struct sim *sim)
 {
     for (size_t i = 0; i < sim->agent_count; i++) {
@@ -747,40 +768,49 @@ static bool all_over(const struct sim *sim)
            sim->master->state.roster.workers.count == 0;
 }
 
+// The workers that the master has of a job, or of all.
+static void trace_workers(struct sim *sim, uint64_t job_id)
+{
+    const struct state *state = &sim->master->state;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
+        const struct roster_worker *worker = entry;
+        const struct job *job = state_job(state, worker->job_id);
+        if (job_id == 0 || worker->job_id == job_id) {
+            sim_trace(sim,
+                      "worker %" PRIx64 " of %016" PRIx64
+                      " on %s: state %d, wish %d, %shungry, holds %" PRIu64,
+                      worker->worker_id,
+                      worker->job_id,
+                      worker->agent->name,
+                      (int)worker->state,
+                      (int)worker->wish,
+                      worker->hungry ? "" : "not ",
+                      job ? batch_held_by(&job->book, worker->worker_id) : 0);
+        }
+    }
+}
+
 // What the master has of a job that does not get on, for the trace.
 static void trace_job(struct sim *sim, uint64_t job_id)
 {
     const struct state *state = &sim->master->state;
     const struct job *job = sim->master->up ? state_job(state, job_id) : NULL;
-    size_t cursor = 0;
-    uint64_t key;
-    void *entry;
 
-    if (!job) {
-        return;
-    }
-    sim_trace(sim,
-              "job %016" PRIx64 ": %" PRIu64 " queued (%s), %" PRIu64
-              " in hand, %u workers awaited, on_job_complete %d",
-              job_id,
-              batch_queued(&job->book),
-              batch_ready(&job->book, state->now_ms) ? "ready" : "not ready",
-              job->book.in_hand,
-              job->workers_awaited,
-              (int)job->record.callback);
-    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
-        const struct roster_worker *worker = entry;
-        if (worker->job_id == job_id) {
-            sim_trace(sim,
-                      "worker %" PRIx64
-                      " on %s: state %d, wish %d, %shungry, holds %" PRIu64,
-                      worker->worker_id,
-                      worker->agent->name,
-                      (int)worker->state,
-                      (int)worker->wish,
-                      worker->hungry ? "" : "not ",
-                      batch_held_by(&job->book, worker->worker_id));
-        }
+    if (job) {
+        sim_trace(sim,
+                  "job %016" PRIx64 ": %" PRIu64 " queued (%s), %" PRIu64
+                  " in hand, %u workers awaited, on_job_complete %d",
+                  job_id,
+                  batch_queued(&job->book),
+                  batch_ready(&job->book, state->now_ms) ? "ready" : "not ready",
+                  job->book.in_hand,
+                  job->workers_awaited,
+                  (int)job->record.callback);
+        trace_workers(sim, job_id);
     }
 }
 
@@ -808,6 +838,7 @@ static void tell_standstill(struct sim *sim)
                      one->failed,
                      one->total);
     } else {
+        trace_workers(sim, 0);
         sim_violated(sim,
                      "Workers of jobs that have ended leave: %zu jobs and %zu workers "
                      "are still in the master's memory",

@@ -35,5 +35,9 @@ void sim_predict_begins(struct sim *sim, struct sim_job *job, uint64_t index);
 /* An attempt's result is where it belongs. */
 void sim_result_stored(struct sim_job *job, uint64_t index, uint64_t attempt);
 void sim_callback_begins(struct sim *sim, struct sim_job *job);
+struct sim_agent;
+void sim_worker_stopped(struct sim *sim,
+                        const struct sim_agent *agent,
+                        uint64_t worker_id);
 
 #endif

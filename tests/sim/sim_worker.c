@@ -357,6 +357,7 @@ static void effect_stop(void *arg, uint64_t worker_id)
         return;
     }
     worker->stopped = true;
+    sim_worker_stopped(to->sim, to->agent, worker_id);
     if (worker->phase == SIM_SETTING_UP) {
         begin_end(worker);
     } else if (worker->running) {
