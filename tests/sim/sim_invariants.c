@@ -721,17 +721,15 @@ void sim_worker_stopped(struct sim *sim,
                         uint64_t worker_id)
 {
     const struct roster_worker *worker =
-        sim->master->up
-            ? roster_worker_get(&sim->master->state.roster, worker_id)
-            : NULL;
+        sim->master->up ? roster_worker_get(&sim->master->state.roster, worker_id)
+                        : NULL;
 
     if (agent->stage == SIM_SERVING && worker &&
         worker->agent->state == ROSTER_PRESENT &&
         worker->agent->incarnation == agent->incarnation &&
         worker->wish == ROSTER_RUN) {
         sim_violated(sim,
-                     "A worker that should run is not stopped: %" PRIx64
-                     " on %s was",
+                     "A worker that should run is not stopped: %" PRIx64 " on %s was",
                      worker_id,
                      agent->name);
     }
