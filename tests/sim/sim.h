@@ -61,6 +61,7 @@ struct sim_result {
     uint64_t kills;                  /* of the master, at whatever point */
     uint64_t jobs;
     uint64_t predicts;
+    uint64_t letters;     /* that came to a dead letter queue */
     uint64_t late_begins; /* of them, begun when its user had been told of the stop */
 };
 
@@ -72,6 +73,8 @@ struct sim_faults {
     uint32_t crash_commit;  /* the master dies around a commit */
     uint32_t slow_ms;       /* longest ordinary delay of a message */
     uint32_t very_slow;     /* a message takes up to 3 s */
+    uint32_t late_words;    /* a reply is held up in a connection that does not break:
+                               it comes when another master may be there */
     int64_t master_kill_ms; /* mean times between; 0: never */
     int64_t master_stop_ms;
     int64_t agent_kill_ms;
@@ -86,6 +89,9 @@ struct sim_faults {
     uint32_t callback_fails;
     uint32_t store_fails; /* a result's upload fails */
     uint32_t enqueue_fails;
+    uint32_t queue_away;  /* the dead letter queue gives no answer, */
+    uint32_t queue_keeps; /* and has the letter all the same */
+    uint32_t queue_refuses;
 };
 
 struct sim;

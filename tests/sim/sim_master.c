@@ -17,7 +17,7 @@
 
 #define WALL_START_NS INT64_C(1700000000000000000)
 
-enum item_type { ITEM_REQUEST, ITEM_SEGMENT, ITEM_ENQUEUED };
+enum item_type { ITEM_REQUEST, ITEM_SEGMENT, ITEM_ENQUEUED, ITEM_LETTER };
 
 /* Reads a job's input and writes its segments, as enqueuer.c does on its thread. */
 struct enqueuing {
@@ -36,6 +36,9 @@ struct sim_item {
     void *prepared;
     struct enqueuing *enqueuing;
     struct segment segment;
+    struct stretch letter;
+    enum sqs_outcome outcome;
+    struct sim_item *settled; /* letters of the turn: known once it is committed */
 };
 
 int64_t sim_master_wall_ns(const struct sim *sim)
@@ -275,6 +278,68 @@ handle_enqueued(struct sim *sim, const struct sim_item *item, struct error *err)
                            err);
 }
 
+/* --- dead letters ----------------------------------------------------------------- */
+
+// What the queue makes of it, and what is heard of that.
+static void deliver(struct sim *sim, void *arg)
+{
+    struct sim_item *item = arg;
+    struct sim_job *job = sim_job_find(sim, item->letter.job_id);
+
+    item->outcome = SQS_SENT;
+    if (job->payload_gone || sim_fault(sim, sim->faults.queue_refuses)) {
+        item->outcome = SQS_REFUSED;
+    } else if (sim_fault(sim, sim->faults.queue_away)) {
+        item->outcome = SQS_AWAY;
+    }
+    if (item->outcome == SQS_SENT ||
+        (item->outcome == SQS_AWAY && sim_fault(sim, sim->faults.queue_keeps))) {
+        sim_letter_arrives(sim, job, item->letter.first_index);
+    }
+    post(sim, item);
+}
+
+static void carry_letter(struct sim *sim, const struct action *action)
+{
+    struct sim_item *item = sim_new(sim, sizeof(*item));
+
+    item->type = ITEM_LETTER;
+    item->letter = action->stretches[0];
+    sim_at(sim,
+           sim->now_ms + sim_between(sim, 0, 300),
+           deliver,
+           item,
+           &sim->master->epoch);
+}
+
+static int handle_letter(struct sim *sim, struct sim_item *item, struct error *err)
+{
+    struct sim_master *master = sim->master;
+    struct error failure = {0};
+
+    error_set(&failure, ERROR_UNAVAILABLE, "the queue does not answer");
+    if (item->outcome != SQS_AWAY) {
+        item->settled = master->settled;
+        master->settled = item;
+    }
+    return deadletter_done(&master->state,
+                           item->letter.job_id,
+                           item->letter.first_index,
+                           item->outcome,
+                           item->outcome == SQS_SENT ? NULL : &failure,
+                           err);
+}
+
+static void settle_letters(struct sim *sim)
+{
+    for (struct sim_item *item = sim->master->settled; item; item = item->settled) {
+        sim->ledger->progress++;
+        sim_letter_settled(sim_job_find(sim, item->letter.job_id),
+                           item->letter.first_index);
+    }
+    sim->master->settled = NULL;
+}
+
 /* --- acting ----------------------------------------------------------------------- */
 
 static void free_action(void *action)
@@ -361,6 +426,9 @@ static void carry_out(struct sim *sim, struct action *action)
     case ACTION_LOG_APPEND:
         sim_at(sim, soon_ms, reply_log, action->call, &master->epoch);
         break;
+    case ACTION_DEAD_LETTER:
+        carry_letter(sim, action);
+        break;
     case ACTION_FORGET_JOB:
         forget_job(sim, action->job_id);
         break;
@@ -406,6 +474,7 @@ static void die(struct sim *sim)
         free_prepared(take(master));
     }
     master->enqueuings = NULL;
+    master->settled = NULL;
     store_rollback(master->store);
     state_fini(&master->state);
     sim_network_master_died(sim);
@@ -444,6 +513,9 @@ static void start(struct sim *sim, void *arg)
     }
     plant_at_start(sim);
     master->up = true;
+    if (sim->now_ms > master->well_since_ms) {
+        master->well_since_ms = sim->now_ms;
+    }
     sim_trace(sim, "master starts, boot %u", master->state.boot);
     sim_check_master(sim, true);
     plan_turn(sim, master->state.wake_ms - master->clock_offset_ms);
@@ -503,6 +575,9 @@ static int decide(struct sim *sim, struct error *err)
         case ITEM_ENQUEUED:
             result = handle_enqueued(sim, item, err);
             break;
+        case ITEM_LETTER:
+            result = handle_letter(sim, item, err);
+            break;
         }
     }
     return result == 0 ? route_settle(&master->state, err) : -1;
@@ -538,6 +613,7 @@ static void turn(struct sim *sim, void *arg)
         sim_violated(sim, "The store takes what is decided: %s", err.message);
         return;
     }
+    settle_letters(sim);
     sim_check_master(sim, false);
     act(sim, crash);
     if (crash) {
@@ -560,6 +636,9 @@ void sim_master_pause(struct sim *sim, int64_t length_ms)
 {
     sim_trace(sim, "master is stopped for %lld ms", (long long)length_ms);
     sim->master->paused_until_ms = sim->now_ms + length_ms;
+    if (sim->master->paused_until_ms > sim->master->well_since_ms) {
+        sim->master->well_since_ms = sim->master->paused_until_ms;
+    }
     if (sim->master->up) {
         plan_turn(sim, sim->master->paused_until_ms);
     }

@@ -24,6 +24,7 @@ struct totals {
     uint64_t kills;
     uint64_t jobs;
     uint64_t predicts;
+    uint64_t letters;
     uint64_t late_begins;
     uint64_t broken;
 };
@@ -35,6 +36,7 @@ static void add(struct totals *totals, const struct sim_result *result)
     totals->kills += result->kills;
     totals->jobs += result->jobs;
     totals->predicts += result->predicts;
+    totals->letters += result->letters;
     totals->late_begins += result->late_begins;
     totals->broken += result->violated;
 }
@@ -135,7 +137,8 @@ int main(int argc, char **argv)
     int64_t took_ms = clock_monotonic_ms() - start_ms;
     printf("%" PRIu64 " seeds, %" PRIu64 " steps in %" PRId64 " ms (%" PRId64
            " a second), %" PRIu64 " jobs, %" PRIu64 " predicts (%" PRIu64
-           " after a stop), %" PRIu64 " deaths of the master, %" PRIu64 " broken\n",
+           " after a stop), %" PRIu64 " dead letters, %" PRIu64
+           " deaths of the master, %" PRIu64 " broken\n",
            totals.seeds,
            totals.steps,
            took_ms,
@@ -143,6 +146,7 @@ int main(int argc, char **argv)
            totals.jobs,
            totals.predicts,
            totals.late_begins,
+           totals.letters,
            totals.kills,
            totals.broken);
     return totals.broken ? 1 : 0;
