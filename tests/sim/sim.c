@@ -41,7 +41,11 @@ const char *sim_plant_name(enum sim_plant plant)
                                         "miscount",
                                         "callback",
                                         "revival",
-                                        "no-expiry"};
+                                        "no-expiry",
+                                        "wall-clock",
+                                        "starvation",
+                                        "returns",
+                                        "letter"};
 
     return names[plant];
 }
@@ -231,7 +235,9 @@ static void make(struct sim *sim)
     sim_faults_draw(sim);
     sim_ledger_create(sim);
     sim_master_create(sim);
-    sim->agent_count = (size_t)sim_between(sim, 1, SIM_AGENTS_MAX);
+    sim->agent_count = sim->options.agents > 0
+                           ? sim->options.agents
+                           : (size_t)sim_between(sim, 1, SIM_AGENTS_DRAWN);
     for (size_t i = 0; i < sim->agent_count; i++) {
         sim_agent_create(sim, i);
     }
@@ -239,8 +245,30 @@ static void make(struct sim *sim)
     sim_faults_start(sim);
 }
 
+// Everybody comes; the master dies; everybody comes again.
+static void gather(struct sim *sim)
+{
+    while (!sim->result.violated && sim_agents_present(sim) < sim->agent_count) {
+        step(sim);
+    }
+    sim_master_kill(sim);
+    while (!sim->result.violated && !sim->master->up) {
+        step(sim);
+    }
+    int64_t start_ms = sim->now_ms;
+    uint64_t calls = sim->result.agent_calls;
+    while (!sim->result.violated && sim_agents_present(sim) < sim->agent_count) {
+        step(sim);
+    }
+    sim->result.rejoin_ms = sim->now_ms - start_ms;
+    sim->result.rejoin_calls = sim->result.agent_calls - calls;
+}
+
 static void run(struct sim *sim)
 {
+    if (sim->options.agents > 0) {
+        gather(sim);
+    }
     while (sim->step < sim->options.steps && sim->event_count > 0 &&
            !sim->result.violated) {
         step(sim);

@@ -27,6 +27,10 @@ static int64_t every(struct sim *sim, uint32_t in, uint32_t of, int64_t at_least
 
 void sim_faults_draw(struct sim *sim)
 {
+    if (sim->options.agents > 0) {
+        sim->faults = (struct sim_faults){.slow_ms = 10};
+        return;
+    }
     sim->faults = (struct sim_faults){
         .lose = some(sim, 1, 3, 100),
         .cut = some(sim, 1, 2, 100),

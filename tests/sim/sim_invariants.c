@@ -928,10 +928,25 @@ void sim_worker_stopped(struct sim *sim,
     }
 }
 
+size_t sim_agents_present(const struct sim *sim)
+{
+    size_t present = 0;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (sim->master->up &&
+           map_next(&sim->master->state.roster.agents, &cursor, &key, &entry)) {
+        present += ((const struct roster_agent *)entry)->state == ROSTER_PRESENT;
+    }
+    return present;
+}
+
 void sim_check_step(struct sim *sim)
 {
-    for (size_t i = 0; i < sim->agent_count; i++) {
-        const struct sim_agent *agent = sim->agents[i];
+    for (size_t i = 0; i < sim->agent_count && i < SIM_AGENTS_DRAWN; i++) {
+        // All, or where there are many some in turn.
+        const struct sim_agent *agent = sim->agents[(sim->step + i) % sim->agent_count];
         struct agent_capacity taken = sim_workers_taken(agent);
         if (taken.cpu_millis > agent->capacity.cpu_millis ||
             taken.memory_bytes > agent->capacity.memory_bytes ||

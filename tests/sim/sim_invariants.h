@@ -16,6 +16,9 @@ void sim_note_request(struct sim *sim, const ProtobufCMessage *message);
 /* After a turn that was committed (or, `restarted`, after its recovery). */
 void sim_check_master(struct sim *sim, bool restarted);
 
+/* Agents that the master has heard of since its start. */
+size_t sim_agents_present(const struct sim *sim);
+
 /* After every step. */
 void sim_check_step(struct sim *sim);
 

@@ -51,6 +51,9 @@ static void set_clocks(struct sim *sim)
     struct sim_master *master = sim->master;
 
     master->state.now_ms = sim->now_ms + master->clock_offset_ms;
+    if (sim->options.plant == SIM_PLANT_WALL_CLOCK) {
+        master->state.now_ms += master->wall_offset_ns / 1000000;
+    }
     master->state.wall_ns = sim_master_wall_ns(sim);
 }
 
@@ -169,6 +172,9 @@ static void look_at_results(struct sim *sim,
         } else if (batch && sim->options.plant == SIM_PLANT_LOST_RESULT &&
                    sim_fault(sim, 20)) {
             result->attempt = 1;
+        } else if (sim->options.plant == SIM_PLANT_RETURNS &&
+                   (int)result->outcome == BATCH_OUTCOME_RETURNED) {
+            result->outcome = (Cortex__V1__BatchOutcome)BATCH_OUTCOME_FAILED;
         }
     }
 }
@@ -185,6 +191,7 @@ static int handle_request(struct sim *sim, struct sim_item *item, struct error *
         look_at_results(sim, call, (Cortex__V1__WorkRequest *)call->message);
     }
     sim_note_request(sim, call->message);
+    sim->result.agent_calls += item->frame->call->link != NULL;
     sim_trace(sim, "master handles %s", call->route->method);
     int result = route_handle(&sim->master->state, call->route, &request, err);
     free_prepared(item);
@@ -322,12 +329,14 @@ static int handle_letter(struct sim *sim, struct sim_item *item, struct error *e
         item->settled = master->settled;
         master->settled = item;
     }
-    return deadletter_done(&master->state,
-                           item->letter.job_id,
-                           item->letter.first_index,
-                           item->outcome,
-                           item->outcome == SQS_SENT ? NULL : &failure,
-                           err);
+    return deadletter_done(
+        &master->state,
+        item->letter.job_id,
+        item->letter.first_index,
+        sim->options.plant == SIM_PLANT_LETTER ? SQS_AWAY : item->outcome,
+        item->outcome == SQS_SENT && sim->options.plant != SIM_PLANT_LETTER ? NULL
+                                                                            : &failure,
+        err);
 }
 
 static void settle_letters(struct sim *sim)
@@ -537,6 +546,9 @@ static void plant(struct sim *sim)
             job->book.succeeded > 0) {
             job->book.succeeded++;
             master->planted = true;
+        }
+        if (sim->options.plant == SIM_PLANT_STARVATION && job->record.job_id % 2 == 0) {
+            job->record.workers = 0;
         }
         const struct sim_job *known = sim_job_find(sim, job->record.job_id);
         if (sim->options.plant == SIM_PLANT_REVIVAL && !master->planted &&

@@ -82,6 +82,7 @@ int main(int argc, char **argv)
     int64_t seeds = 1;
     int64_t steps = 3000;
     int64_t time_ms = 0;
+    int64_t agents = 0;
     bool keep_going = false;
     bool quiet = false;
     const char *plant = "none";
@@ -101,6 +102,14 @@ int main(int argc, char **argv)
         {"trace", 0, OPTION_FLAG, &options.trace, NULL, "print every event", 0, 0},
         {"brief", 0, OPTION_FLAG, &quiet, NULL, "print no events", 0, 0},
         {"keep-going", 0, OPTION_FLAG, &keep_going, NULL, "run all seeds", 0, 0},
+        {"agents",
+         0,
+         OPTION_NUMBER,
+         &agents,
+         "N",
+         "so many, no fault, but that the master dies once all are there",
+         0,
+         0},
         {"plant", 0, OPTION_TEXT, &plant, "FAULT", "put a fault into the master", 0, 0},
         {0},
     };
@@ -117,6 +126,7 @@ int main(int argc, char **argv)
     }
     int64_t start_ms = clock_monotonic_ms();
     options.steps = (uint64_t)steps;
+    options.agents = agents < SIM_AGENTS_MAX ? (size_t)agents : SIM_AGENTS_MAX;
     options.store = &store;
     for (int64_t i = 0; i < seeds && (keep_going || totals.broken == 0); i++) {
         struct sim_result result;
@@ -126,6 +136,11 @@ int main(int argc, char **argv)
         options.seed = (uint64_t)(seed + i);
         sim_run(&options, &result);
         add(&totals, &result);
+        if (agents > 0) {
+            printf("back %" PRId64 " ms after the master, with %" PRIu64 " calls\n",
+                   result.rejoin_ms,
+                   result.rejoin_calls);
+        }
         if (result.violated && !quiet) {
             show(options);
         }

@@ -153,6 +153,45 @@ static void leases_that_never_run_out_are_noticed(void **state)
     notices(SIM_PLANT_NO_EXPIRY, "Once faults cease every job ends");
 }
 
+static void leases_by_the_wall_clock_are_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_WALL_CLOCK, "A job ends as what happened to it");
+}
+
+static void a_job_that_is_given_no_worker_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_STARVATION, "A job that could have a worker is given one");
+}
+
+static void an_attempt_counted_without_having_begun_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_RETURNS, "An attempt that was begun is counted once");
+}
+
+static void a_dead_letter_sent_twice_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_LETTER, "A letter that is known to be sent or refused");
+}
+
+static void two_thousand_agents_are_back_soon_after_the_master(void **state)
+{
+    struct sim_options options = {.seed = 1, .steps = 1, .agents = SIM_AGENTS_MAX};
+    struct sim_result result;
+
+    (void)state;
+    sim_run(&options, &result);
+    if (result.violated) {
+        fail_msg("%s", result.sentence);
+    }
+    assert_int_equal(result.kills, 1);
+    assert_true(result.rejoin_ms <= 3000);
+    assert_true(result.rejoin_calls <= 5 * SIM_AGENTS_MAX);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -179,6 +218,11 @@ int main(void)
         cmocka_unit_test(on_job_complete_run_twice_is_noticed),
         cmocka_unit_test(a_job_that_lives_on_after_its_end_is_noticed),
         cmocka_unit_test(leases_that_never_run_out_are_noticed),
+        cmocka_unit_test(leases_by_the_wall_clock_are_noticed),
+        cmocka_unit_test(a_job_that_is_given_no_worker_is_noticed),
+        cmocka_unit_test(an_attempt_counted_without_having_begun_is_noticed),
+        cmocka_unit_test(a_dead_letter_sent_twice_is_noticed),
+        cmocka_unit_test(two_thousand_agents_are_back_soon_after_the_master),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
