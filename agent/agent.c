@@ -45,6 +45,8 @@ struct agent {
     uint64_t desired_version;
     uint64_t sync_number;  /* of the last call built */
     uint64_t sync_applied; /* of the newest call whose reply was taken in */
+    uint64_t wishes;       /* the newest desired version taken in from this boot */
+    uint64_t sync_foreign; /* calls up to it were said to another start of the master */
     uint64_t changes;      /* counts what the master should hear of at once */
     uint64_t changes_told; /* in the last Sync call built */
 };
@@ -394,7 +396,11 @@ void agent_sync_apply(struct agent *agent,
                       int64_t now_ms)
 {
     (void)now_ms; // nothing here depends on it yet; callers keep one form
-    if (number <= agent->sync_applied) {
+    bool overtaken =
+        reply->boot == agent->boot && reply->desired_version < agent->wishes;
+
+    // Of two calls the master may answer the newer one first, with older wishes.
+    if (number <= agent->sync_applied || overtaken) {
         note_ready(agent, reply);
         return;
     }
@@ -403,11 +409,17 @@ void agent_sync_apply(struct agent *agent,
         // Another start of the master, which has taken in nothing of this yet. Grants
         // of the former are taken no more, so the next Sync says all there is.
         agent->boot = reply->boot;
+        agent->sync_foreign = agent->sync_number;
+        agent->wishes = 0;
         agent->desired_version = 0;
         agent->changes++;
         return;
     }
+    if (number <= agent->sync_foreign) {
+        return; // the other conversation's: it tells which start it is, nothing else
+    }
     agent->registered = true;
+    agent->wishes = reply->desired_version;
     agent->desired_version = reply->desired_version;
     for (size_t i = 0; i < agent->workers_count; i++) {
         agent->workers[i]->desired = false;

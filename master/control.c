@@ -156,12 +156,11 @@ int control_remember(struct state *state,
                      const struct request *request,
                      struct error *err)
 {
-    int64_t before_ns = state->wall_ns - STATE_REQUEST_NS;
+    int64_t now_ns = state_steady_ns(state);
 
-    return store_request_prune(state->store, before_ns, err) != 0
+    return store_request_prune(state->store, now_ns - STATE_REQUEST_NS, err) != 0
                ? -1
-               : store_request_put(
-                     state->store, request->request_id, state->wall_ns, err);
+               : store_request_put(state->store, request->request_id, now_ns, err);
 }
 
 static int lose_agents(struct state *state, struct error *err)

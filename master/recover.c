@@ -137,12 +137,25 @@ static int load_worker(void *arg,
     return 0;
 }
 
+static int set_steady_clock(struct state *state, struct error *err)
+{
+    int64_t newest_ns = 0;
+
+    if (store_newest_ns(state->store, &newest_ns, err) != 0) {
+        return -1;
+    }
+    state->steady_base_ns =
+        (newest_ns > 0 ? newest_ns : state->wall_ns) - state->now_ms * 1000000;
+    return 0;
+}
+
 static int load_all(struct state *state, struct error *err)
 {
     size_t count;
     int result = 0;
 
-    if (store_api_each(state->store, load_api, state, err) != 0 ||
+    if (set_steady_clock(state, err) != 0 ||
+        store_api_each(state->store, load_api, state, err) != 0 ||
         store_job_each_live(state->store, load_job, state, err) != 0) {
         return -1;
     }

@@ -53,6 +53,11 @@ void state_fini(struct state *state)
     }
 }
 
+int64_t state_steady_ns(const struct state *state)
+{
+    return state->steady_base_ns + state->now_ms * 1000000;
+}
+
 uint64_t state_random(struct state *state)
 {
     uint64_t z = (state->random += UINT64_C(0x9E3779B97F4A7C15));

@@ -49,6 +49,8 @@ struct state {
     int64_t now_ms;  /* monotonic */
     int64_t wall_ns; /* since 1970 */
 
+    int64_t steady_base_ns; /* what state_steady_ns was at the start of now_ms */
+
     uint64_t random; /* the seed's state; see state_random */
     uint32_t boot;
     uint32_t attempt_count; /* attempts and workers given out since this start */
@@ -76,6 +78,11 @@ int state_init(struct state *state,
                uint64_t seed,
                struct error *err);
 void state_fini(struct state *state);
+
+/* The date of what is kept for a while (STATE_KEY_NS, STATE_REQUEST_NS). It grows as
+ * the monotonic clock does, so that nothing is forgotten because somebody set the time;
+ * a restart goes on from the newest date that is stored. */
+int64_t state_steady_ns(const struct state *state);
 
 /* SplitMix64: the same seed, the same numbers. */
 uint64_t state_random(struct state *state);

@@ -142,37 +142,56 @@ static int execute(struct store *store, const char *sql, struct error *err)
                : store_fail(store, err, sql);
 }
 
-int store_run(
-    struct store *store, struct error *err, const char *sql, const char *types, ...)
+// A statement without rows, to its end.
+static int finish(struct store *store,
+                  sqlite3_stmt *statement,
+                  const char *doing,
+                  struct error *err)
 {
-    va_list args;
-
-    if (!store->writing) {
-        if (execute(store, "BEGIN IMMEDIATE", err) != 0) {
-            return -1;
-        }
-        store->writing = true;
-    }
-    va_start(args, types);
-    sqlite3_stmt *statement = bound(store, err, sql, types, &args);
-    va_end(args);
     if (!statement) {
         return -1;
     }
     int result = sqlite3_step(statement) == SQLITE_DONE ? 0 : -1;
     if (result != 0) {
-        store_fail(store, err, "writing");
+        store_fail(store, err, doing);
     }
     store_done(statement);
     return result;
 }
 
+static int begin(struct store *store, struct error *err)
+{
+    static const char sql[] = "BEGIN IMMEDIATE";
+
+    if (!store->writing && finish(store, prepared(store, sql, err), sql, err) != 0) {
+        return -1;
+    }
+    store->writing = true;
+    return 0;
+}
+
+int store_run(
+    struct store *store, struct error *err, const char *sql, const char *types, ...)
+{
+    va_list args;
+
+    if (begin(store, err) != 0) {
+        return -1;
+    }
+    va_start(args, types);
+    sqlite3_stmt *statement = bound(store, err, sql, types, &args);
+    va_end(args);
+    return finish(store, statement, "writing", err);
+}
+
 int store_commit(struct store *store, struct error *err)
 {
+    static const char sql[] = "COMMIT";
+
     if (!store->writing) {
         return 0;
     }
-    if (execute(store, "COMMIT", err) != 0) {
+    if (finish(store, prepared(store, sql, err), sql, err) != 0) {
         return -1;
     }
     store->writing = false;

@@ -134,6 +134,9 @@ int store_request_known(struct store *store,
 /* Forgets those from before then. */
 int store_request_prune(struct store *store, int64_t before_ns, struct error *err);
 
+/* The newest date of a key or a call; 0 if there is none. */
+int store_newest_ns(struct store *store, int64_t *out_ns, struct error *err);
+
 /* Segments */
 int store_segment_put(struct store *store,
                       uint64_t job_id,

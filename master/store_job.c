@@ -245,6 +245,23 @@ int store_key_prune(struct store *store, int64_t before_ns, struct error *err)
         store, err, "DELETE FROM submission_key WHERE created_ns < ?1", "i", before_ns);
 }
 
+int store_newest_ns(struct store *store, int64_t *out_ns, struct error *err)
+{
+    sqlite3_stmt *row = store_query(
+        store,
+        err,
+        "SELECT max(ifnull((SELECT max(created_ns) FROM submission_key), 0),"
+        " ifnull((SELECT max(at_ns) FROM request), 0))",
+        "");
+    int got = row ? store_step(store, row, err) : -1;
+
+    if (got > 0) {
+        *out_ns = sqlite3_column_int64(row, 0);
+    }
+    store_done(row);
+    return got < 0 ? -1 : 0;
+}
+
 int store_request_put(struct store *store,
                       const unsigned char *request_id,
                       int64_t at_ns,

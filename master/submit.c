@@ -97,7 +97,8 @@ static int look_up_key(struct state *state,
                          strlen(key),
                          SUBMIT_KEY_SIZE_MAX);
     }
-    if (store_key_prune(state->store, state->wall_ns - STATE_KEY_NS, err) != 0 ||
+    if (store_key_prune(state->store, state_steady_ns(state) - STATE_KEY_NS, err) !=
+            0 ||
         store_key_get(state->store, api_name, key, body_hash, &job_id, &found, err) !=
             0) {
         return -1;
@@ -190,7 +191,7 @@ static int decide(struct state *state,
                       key,
                       prepared->body_hash,
                       prepared->job_id,
-                      state->wall_ns,
+                      state_steady_ns(state),
                       err) != 0 ||
         state_job_event(state, prepared->job_id, "submitted", version->name, err) !=
             0) {

@@ -16,11 +16,20 @@
 #include "tests/sim/sim_master.h"
 
 #define QUIET_STEPS_MAX 400000 /* a bound; time ends the quiet part long before */
+#define CHUNK_SIZE      (64 << 10)
 
 struct sim_owned {
     struct sim_owned *next;
     void *what;
     void (*release)(void *);
+};
+
+/* Memory is given out from the front of the newest chunk, and freed with the run. */
+struct sim_chunk {
+    struct sim_chunk *next;
+    size_t used;
+    size_t size;
+    max_align_t bytes[];
 };
 
 const char *sim_plant_name(enum sim_plant plant)
@@ -32,7 +41,11 @@ const char *sim_plant_name(enum sim_plant plant)
                                         "miscount",
                                         "callback",
                                         "revival",
-                                        "no-expiry"};
+                                        "no-expiry",
+                                        "wall-clock",
+                                        "starvation",
+                                        "returns",
+                                        "letter"};
 
     return names[plant];
 }
@@ -68,7 +81,7 @@ bool sim_fault(struct sim *sim, uint32_t thousandths)
 
 void *sim_own(struct sim *sim, void *what, void (*release)(void *))
 {
-    struct sim_owned *owned = memory_zalloc(sizeof(*owned));
+    struct sim_owned *owned = sim_new(sim, sizeof(*owned));
 
     owned->what = what;
     owned->release = release;
@@ -79,7 +92,19 @@ void *sim_own(struct sim *sim, void *what, void (*release)(void *))
 
 void *sim_new(struct sim *sim, size_t size)
 {
-    return sim_own(sim, memory_zalloc(size), free);
+    size_t rounded = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t);
+    size_t wanted = rounded * sizeof(max_align_t);
+
+    if (!sim->chunks || sim->chunks->size - sim->chunks->used < wanted) {
+        size_t room = wanted > CHUNK_SIZE ? wanted : CHUNK_SIZE;
+        struct sim_chunk *chunk = memory_zalloc(sizeof(*chunk) + room);
+        chunk->size = room;
+        chunk->next = sim->chunks;
+        sim->chunks = chunk;
+    }
+    void *memory = (char *)sim->chunks->bytes + sim->chunks->used;
+    sim->chunks->used += wanted;
+    return memory;
 }
 
 /* --- events ----------------------------------------------------------------------- */
@@ -144,9 +169,13 @@ static struct sim_event event_take(struct sim *sim)
 
 void sim_trace(struct sim *sim, const char *format, ...)
 {
-    char *line = sim->trace[sim->trace_count++ % SIM_TRACE_LINES];
+    char *line = sim->trace[sim->trace_count % SIM_TRACE_LINES];
     va_list args;
 
+    if (!sim->options.trace && !sim->options.print) {
+        return;
+    }
+    sim->trace_count++;
     int size = snprintf(line,
                         SIM_TRACE_SIZE,
                         "%7llu %8lld ms  ",
@@ -206,7 +235,9 @@ static void make(struct sim *sim)
     sim_faults_draw(sim);
     sim_ledger_create(sim);
     sim_master_create(sim);
-    sim->agent_count = (size_t)sim_between(sim, 1, SIM_AGENTS_MAX);
+    sim->agent_count = sim->options.agents > 0
+                           ? sim->options.agents
+                           : (size_t)sim_between(sim, 1, SIM_AGENTS_DRAWN);
     for (size_t i = 0; i < sim->agent_count; i++) {
         sim_agent_create(sim, i);
     }
@@ -214,8 +245,30 @@ static void make(struct sim *sim)
     sim_faults_start(sim);
 }
 
+// Everybody comes; the master dies; everybody comes again.
+static void gather(struct sim *sim)
+{
+    while (!sim->result.violated && sim_agents_present(sim) < sim->agent_count) {
+        step(sim);
+    }
+    sim_master_kill(sim);
+    while (!sim->result.violated && !sim->master->up) {
+        step(sim);
+    }
+    int64_t start_ms = sim->now_ms;
+    uint64_t calls = sim->result.agent_calls;
+    while (!sim->result.violated && sim_agents_present(sim) < sim->agent_count) {
+        step(sim);
+    }
+    sim->result.rejoin_ms = sim->now_ms - start_ms;
+    sim->result.rejoin_calls = sim->result.agent_calls - calls;
+}
+
 static void run(struct sim *sim)
 {
+    if (sim->options.agents > 0) {
+        gather(sim);
+    }
     while (sim->step < sim->options.steps && sim->event_count > 0 &&
            !sim->result.violated) {
         step(sim);
@@ -244,7 +297,11 @@ static void unmake(struct sim *sim)
         struct sim_owned *owned = sim->owned;
         sim->owned = owned->next;
         owned->release(owned->what);
-        free(owned);
+    }
+    while (sim->chunks) {
+        struct sim_chunk *chunk = sim->chunks;
+        sim->chunks = chunk->next;
+        free(chunk);
     }
     free(sim->events);
 }

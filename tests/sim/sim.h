@@ -21,7 +21,8 @@
 
 #include "common/map.h"
 
-#define SIM_AGENTS_MAX   4
+#define SIM_AGENTS_MAX   2000
+#define SIM_AGENTS_DRAWN 4 /* at most, unless it is said how many */
 #define SIM_APIS         3
 #define SIM_CLIENTS      3
 #define SIM_TRACE_LINES  60
@@ -38,6 +39,10 @@ enum sim_plant {
     SIM_PLANT_CALLBACK,    /* a restart forgets that on_job_complete was given out */
     SIM_PLANT_REVIVAL,     /* a job that has ended runs again */
     SIM_PLANT_NO_EXPIRY,   /* leases never run out */
+    SIM_PLANT_WALL_CLOCK,  /* the wall clock is taken for the monotonic one */
+    SIM_PLANT_STARVATION,  /* every other job is given no worker */
+    SIM_PLANT_RETURNS,     /* a batch that was not begun is counted as a failure */
+    SIM_PLANT_LETTER,      /* a dead letter that was sent is sent again */
     SIM_PLANT_COUNT,
 };
 const char *sim_plant_name(enum sim_plant plant);
@@ -46,8 +51,12 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps; /* with faults; the quiet part comes on top */
     enum sim_plant plant;
-    bool trace; /* print every event as it happens */
-    bool print; /* print the last events before a violation */
+    size_t agents; /* 0: a few, with faults. Else so many and no fault, but that the
+                      master dies once all are there */
+    bool trace;    /* print every event as it happens */
+    bool print;    /* print the last events before a violation */
+    struct store **store; /* to be used, emptied, by one run after another: *store NULL
+                             at first, the caller's to close */
 };
 
 struct sim_result {
@@ -59,7 +68,12 @@ struct sim_result {
     uint64_t kills;                  /* of the master, at whatever point */
     uint64_t jobs;
     uint64_t predicts;
-    uint64_t late_begins; /* of them, begun when its user had been told of the stop */
+    uint64_t agent_calls; /* of agents, that the master handled */
+    uint64_t letters;     /* that came to a dead letter queue */
+    int64_t
+        rejoin_ms; /* with `agents`: until all were back, from the master's start, */
+    uint64_t rejoin_calls; /* and their calls until then */
+    uint64_t late_begins;  /* of them, begun when its user had been told of the stop */
 };
 
 /* How likely things are in this run, in 1/1000 unless it says so. Drawn from the seed:
@@ -70,6 +84,8 @@ struct sim_faults {
     uint32_t crash_commit;  /* the master dies around a commit */
     uint32_t slow_ms;       /* longest ordinary delay of a message */
     uint32_t very_slow;     /* a message takes up to 3 s */
+    uint32_t late_words;    /* a reply is held up in a connection that does not break:
+                               it comes when another master may be there */
     int64_t master_kill_ms; /* mean times between; 0: never */
     int64_t master_stop_ms;
     int64_t agent_kill_ms;
@@ -84,9 +100,13 @@ struct sim_faults {
     uint32_t callback_fails;
     uint32_t store_fails; /* a result's upload fails */
     uint32_t enqueue_fails;
+    uint32_t queue_away;  /* the dead letter queue gives no answer, */
+    uint32_t queue_keeps; /* and has the letter all the same */
+    uint32_t queue_refuses;
 };
 
 struct sim;
+struct store;
 struct sim_master;
 struct sim_agent;
 struct sim_client;
@@ -118,6 +138,7 @@ struct sim {
     size_t event_capacity;
 
     struct sim_owned *owned;
+    struct sim_chunk *chunks; /* of memory; see sim_new */
 
     struct sim_master *master;
     struct sim_agent *agents[SIM_AGENTS_MAX];

@@ -324,6 +324,7 @@ void sim_agent_drain(struct sim *sim, struct sim_agent *agent)
         sim->now_ms >= agent->link.stopped_until_ms) {
         sim_trace(sim, "%s is told to leave", agent->name);
         agent->stage = SIM_DRAINING;
+        agent->told_ms = sim->now_ms;
         agent->deadline_ms = sim_agent_clock_ms(sim, agent) + GRACE_MS;
         agent_drain(agent->core);
         sim_agent_wake(sim, agent);

@@ -32,6 +32,7 @@ struct sim_agent {
     struct agent *core;
     enum sim_stage stage;
     int64_t deadline_ms;
+    int64_t told_ms; /* to leave */
     struct sim_worker *workers;
     struct sim_call *sync; /* under way, NULL: none */
     struct sim_call *work; /* Work, or a Sync that is answered at once */

@@ -90,6 +90,9 @@ static void deploy(struct sim_client *client)
     definition->cpu_millis = (uint32_t)sim_between(sim, 1, 4) * DEFINITION_CPU;
     definition->memory_bytes = (uint64_t)sim_between(sim, 0, 2) << 30;
     definition->gpus = sim_chance(sim, 100) ? 1 : 0;
+    if (sim_chance(sim, 100)) {
+        definition->gpus = 2; // no agent has so many
+    }
     call(client, "cortex.v1.Client/Deploy", &request->base, definition, any_done);
 }
 
@@ -200,6 +203,7 @@ static struct sim_submission *new_submission(struct sim_client *client)
     submission->timeout_s =
         sim_chance(sim, 150) ? (uint32_t)sim_between(sim, 1, 60) : 0;
     submission->max_attempts = (uint32_t)sim_between(sim, 1, 3);
+    submission->dead_letters = sim_chance(sim, 400);
     return submission;
 }
 
@@ -239,6 +243,9 @@ struct submit_prepared *sim_prepare_submit(struct sim *sim,
     prepared->max_attempts = submission->max_attempts;
     prepared->config = memory_strdup("{}");
     prepared->config_size = 2;
+    if (submission->dead_letters) {
+        prepared->dead_letter_arn = memory_strdup("arn:aws:sqs:eu-west-1:1:letters");
+    }
     (void)snprintf(
         prepared->body_hash, sizeof(prepared->body_hash), "%s", submission->body);
     return prepared;

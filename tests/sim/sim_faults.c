@@ -7,6 +7,7 @@
 #include "tests/sim/sim_master.h"
 
 #define HOUR_MS 3600000
+#define YEAR_MS 31557600000
 
 static uint32_t some(struct sim *sim, uint32_t in, uint32_t of, uint32_t up_to)
 {
@@ -26,12 +27,17 @@ static int64_t every(struct sim *sim, uint32_t in, uint32_t of, int64_t at_least
 
 void sim_faults_draw(struct sim *sim)
 {
+    if (sim->options.agents > 0) {
+        sim->faults = (struct sim_faults){.slow_ms = 10};
+        return;
+    }
     sim->faults = (struct sim_faults){
         .lose = some(sim, 1, 3, 100),
         .cut = some(sim, 1, 2, 100),
         .crash_commit = some(sim, 1, 3, 20),
         .slow_ms = (uint32_t)sim_between(sim, 0, 1) * 30 + 2,
         .very_slow = some(sim, 1, 4, 30),
+        .late_words = some(sim, 1, 4, 100),
         .master_kill_ms = every(sim, 1, 3, 4000),
         .master_stop_ms = every(sim, 1, 5, 8000),
         .agent_kill_ms = every(sim, 1, 3, 8000),
@@ -46,6 +52,9 @@ void sim_faults_draw(struct sim *sim)
         .callback_fails = some(sim, 1, 6, 300),
         .store_fails = some(sim, 1, 6, 100),
         .enqueue_fails = some(sim, 1, 6, 100),
+        .queue_away = some(sim, 1, 3, 700),
+        .queue_keeps = some(sim, 1, 2, 1000),
+        .queue_refuses = some(sim, 1, 4, 200),
     };
 }
 
@@ -106,10 +115,16 @@ static void part_network(struct sim *sim)
     }
 }
 
+// By hours and back; or to anywhere within decades.
 static void jump_clock(struct sim *sim)
 {
-    int64_t by_ms = sim_between(sim, -2 * (int64_t)HOUR_MS, 2 * (int64_t)HOUR_MS);
     struct sim_agent *agent = any_agent(sim);
+    int64_t by_ms = sim_between(sim, -2 * (int64_t)HOUR_MS, 2 * (int64_t)HOUR_MS);
+
+    if (sim_chance(sim, 200)) {
+        int64_t to_ms = sim_between(sim, -40 * (int64_t)YEAR_MS, 60 * (int64_t)YEAR_MS);
+        by_ms = to_ms - sim->master->wall_offset_ns / 1000000;
+    }
 
     sim_trace(sim, "wall clocks jump by %lld ms", (long long)by_ms);
     sim->ledger->clocks_jumped = true;

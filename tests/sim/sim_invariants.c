@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "master/scheduler.h"
 #include "master/store_sql.h"
 #include "proto/client.pb-c.h"
 #include "tests/sim/sim_agent.h"
@@ -16,6 +17,8 @@
 #define ROWS_EVERY       16    /* turns between comparisons of memory and rows, about */
 #define STANDSTILL_MS    90000 /* quiet: longer without progress is a hang */
 #define SPEAKS_WITHIN_MS 6000  /* a Sync and its repeat, when nothing is in the way */
+#define SLIGHTED_MS      30000 /* until those who have too much have let go of it */
+#define LEAVES_WITHIN_MS 2000
 #define QUIET_MAX_MS     20000000
 
 /* --- batches ---------------------------------------------------------------------- */
@@ -68,6 +71,12 @@ static bool is_stored(const struct sim_batch *batch, uint64_t attempt)
     return false;
 }
 
+static void count_attempt(struct sim_batch *batch, const struct sim_report *report)
+{
+    batch->failures += report->outcome == BATCH_OUTCOME_FAILED;
+    batch->deaths += report->outcome == BATCH_OUTCOME_SUSPECT;
+}
+
 // A batch ends by a report of the attempt that has it, and succeeds if that attempt
 // has stored its result.
 static void
@@ -91,6 +100,7 @@ check_batch_done(struct sim *sim, struct sim_job *job, uint64_t index, bool rest
     batch->state =
         report->outcome == BATCH_OUTCOME_SUCCEEDED ? BATCH_SUCCEEDED : BATCH_FAILED;
     batch->over = report->attempt;
+    count_attempt(batch, report);
     if (batch->state == BATCH_SUCCEEDED && !is_stored(batch, report->attempt)) {
         sim_violated(sim,
                      "A batch that succeeded has its result stored: %016" PRIx64
@@ -137,10 +147,11 @@ static void check_batch_counted(struct sim *sim,
     if (now->attempts == batch->attempts) {
         return;
     }
-    if (restarted || now->attempts != batch->attempts + 1 || !report) {
+    if (restarted || now->attempts != batch->attempts + 1 || !report ||
+        report->outcome == BATCH_OUTCOME_RETURNED) {
         sim_violated(sim,
-                     "An attempt is counted once: %016" PRIx64 "/%" PRIu64
-                     " went from %u to %u attempts",
+                     "An attempt that was begun is counted once: %016" PRIx64
+                     "/%" PRIu64 " went from %u to %u attempts",
                      job->job_id,
                      now->index,
                      batch->attempts,
@@ -148,6 +159,7 @@ static void check_batch_counted(struct sim *sim,
         return;
     }
     batch->attempts = now->attempts;
+    count_attempt(batch, report);
     batch->over = report->attempt;
     batch->boot_over = report->attempt;
     sim->ledger->progress++;
@@ -271,6 +283,127 @@ static void check_batch(struct sim *sim,
     }
 }
 
+/* --- room ------------------------------------------------------------------------- */
+
+static bool is_enough(const struct roster_agent *agent,
+                      const struct scheduler_room *taken,
+                      const struct api_version *need)
+{
+    return agent->cpu_millis >= taken->cpu_millis + need->cpu_millis &&
+           agent->memory_bytes >= (uint64_t)taken->memory_bytes + need->memory_bytes &&
+           agent->gpus >= taken->gpus + need->gpus;
+}
+
+// What an agent's workers take, of each job but one.
+static struct scheduler_room taken_by(const struct state *state,
+                                      const struct roster_agent *agent)
+{
+    struct scheduler_room taken = {0};
+
+    for (const struct roster_worker *worker = agent->workers; worker;
+         worker = worker->next) {
+        taken.cpu_millis += worker->cpu_millis;
+        taken.memory_bytes += (int64_t)worker->memory_bytes;
+        taken.gpus += worker->gpus;
+        // One a job keeps; what it has beyond is not its own while another has none.
+        for (const struct roster_worker *other = agent->workers; other != worker;
+             other = other->next) {
+            const struct job *job = state_job(state, worker->job_id);
+            if (job && other->job_id == worker->job_id) {
+                taken.cpu_millis -= worker->cpu_millis;
+                taken.memory_bytes -= (int64_t)worker->memory_bytes;
+                taken.gpus -= worker->gpus;
+                break;
+            }
+        }
+    }
+    return taken;
+}
+
+// Whether a worker of the job fits into what is free, or more than others' first share.
+static bool is_slighted(const struct sim *sim, const struct job *job)
+{
+    const struct state *state = &sim->master->state;
+
+    if (job->record.state != JOB_RUNNING || job->workers_awaited > 0 ||
+        !batch_ready(&job->book, state->now_ms) ||
+        roster_count_job(&state->roster, job->record.job_id) > 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sim->agent_count; i++) {
+        const struct roster_agent *agent =
+            roster_agent_get(&state->roster, sim->agents[i]->agent_id);
+        if (agent && agent->state == ROSTER_PRESENT && !agent->draining) {
+            struct scheduler_room taken = taken_by(state, agent);
+            if (is_enough(agent, &taken, job->version)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool fits_anywhere(const struct sim *sim, const struct api_version *need)
+{
+    for (size_t i = 0; i < sim->agent_count; i++) {
+        const struct agent_capacity *whole = &sim->agents[i]->capacity;
+        if (whole->cpu_millis >= need->cpu_millis &&
+            whole->memory_bytes >= need->memory_bytes && whole->gpus >= need->gpus) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Nobody starves: when all is well, a job with batches to give has a worker soon, or
+// there is no room for one though every job had but one.
+static void check_share(struct sim *sim, struct sim_job *job, const struct job *now)
+{
+    job->fits = fits_anywhere(sim, now->version);
+    if (!sim->quiet || !is_slighted(sim, now)) {
+        job->slighted_ms = 0;
+    } else if (job->slighted_ms == 0) {
+        job->slighted_ms = sim->now_ms;
+    } else if (sim->now_ms - job->slighted_ms > SLIGHTED_MS) {
+        sim_violated(sim,
+                     "A job that could have a worker is given one: %016" PRIx64
+                     " has had none for %" PRId64 " ms",
+                     job->job_id,
+                     sim->now_ms - job->slighted_ms);
+    }
+}
+
+// An agent that is told to leave gives back at once what its workers have not begun.
+static void check_leaving(struct sim *sim, const struct sim_agent *agent)
+{
+    const struct sim_faults *faults = &sim->faults;
+    bool network_is_well = faults->lose == 0 && faults->cut == 0 &&
+                           faults->very_slow == 0 && faults->late_words == 0;
+    int64_t since_ms =
+        agent->told_ms > agent->well_since_ms ? agent->told_ms : agent->well_since_ms;
+
+    since_ms =
+        sim->master->well_since_ms > since_ms ? sim->master->well_since_ms : since_ms;
+    if (!agent->up || agent->stage == SIM_SERVING || !network_is_well ||
+        sim->now_ms - since_ms <= LEAVES_WITHIN_MS) {
+        return;
+    }
+    for (struct sim_job *job = sim->ledger->newest; job; job = job->next) {
+        for (uint64_t i = 0; !job->forgotten && i < job->total; i++) {
+            const struct sim_batch *batch = &job->batches[i];
+            if (batch->state == BATCH_IN_HAND && batch->begun_by != batch->worker_id &&
+                sim_worker_is_of(agent, batch->worker_id)) {
+                sim_violated(sim,
+                             "An agent that leaves gives back at once what it has not "
+                             "begun: %s still has %016" PRIx64 "/%" PRIu64,
+                             agent->name,
+                             job->job_id,
+                             i);
+            }
+        }
+    }
+}
+
 /* --- jobs ------------------------------------------------------------------------- */
 
 // Whether a job may end like this.
@@ -296,7 +429,8 @@ static bool verdict_is_true(const struct sim *sim,
     case JOB_TIMED_OUT:
         return job->submission->timeout_s > 0 &&
                (ran_ms >= (int64_t)job->submission->timeout_s * 1000 - 2 ||
-                sim->ledger->clocks_jumped);
+                // What is left over a restart is known by the wall clock only.
+                (sim->ledger->clocks_jumped && sim->result.kills > 0));
     case JOB_STOPPED:
         return job->stop_asked;
     default:
@@ -512,6 +646,7 @@ static void check_job(struct sim *sim, struct sim_job *job, bool restarted)
         check_batch(sim, job, now, i, restarted);
     }
     check_counts(sim, job, now);
+    check_share(sim, job, now);
     take_record(sim, job, &now->record);
 }
 
@@ -562,8 +697,8 @@ static void check_room(struct sim *sim, const struct roster_agent *agent)
 static void check_loss(struct sim *sim, const struct sim_agent *agent)
 {
     const struct sim_faults *faults = &sim->faults;
-    bool network_is_well =
-        faults->lose == 0 && faults->cut == 0 && faults->very_slow == 0;
+    bool network_is_well = faults->lose == 0 && faults->cut == 0 &&
+                           faults->very_slow == 0 && faults->late_words == 0;
 
     if (agent->up && (network_is_well || sim->quiet) &&
         sim->now_ms - agent->well_since_ms > sim->master->lost_ms + SPEAKS_WITHIN_MS) {
@@ -606,6 +741,9 @@ void sim_check_master(struct sim *sim, bool restarted)
         if (rows && !job->forgotten && !sim->result.violated) {
             check_rows(sim, job);
         }
+    }
+    for (size_t i = 0; i < sim->agent_count && !restarted; i++) {
+        check_leaving(sim, sim->agents[i]);
     }
     ledger->report_count = 0;
 }
@@ -670,12 +808,16 @@ void sim_grant_taken(struct sim *sim,
     }
 }
 
-void sim_predict_begins(struct sim *sim, struct sim_job *job, uint64_t index)
+void sim_predict_begins(struct sim *sim,
+                        struct sim_job *job,
+                        uint64_t index,
+                        uint64_t worker_id)
 {
     struct sim_batch *batch = &job->batches[index];
 
     sim->result.predicts++;
     sim->result.late_begins += job->stop_answered;
+    batch->begun_by = worker_id;
     if (++batch->begun > batch->allowed) {
         sim_violated(sim,
                      "predict runs again only if it failed, its worker is gone or its "
@@ -716,10 +858,95 @@ void sim_callback_begins(struct sim *sim, struct sim_job *job)
     }
 }
 
+/* --- dead letters ----------------------------------------------------------------- */
+
+void sim_letter_arrives(struct sim *sim, struct sim_job *job, uint64_t index)
+{
+    struct sim_batch *batch = &job->batches[index];
+
+    sim->result.letters++;
+    batch->letters++;
+    if (batch->state != BATCH_FAILED ||
+        (batch->failures < job->submission->max_attempts &&
+         batch->deaths < BATCH_DEATHS_MAX)) {
+        sim_violated(
+            sim,
+            "A batch comes to the dead letter queue when its attempts are used "
+            "up: %016" PRIx64 "/%" PRIu64 " (%s) came after %u of %u",
+            job->job_id,
+            index,
+            batch_state_name(batch->state),
+            batch->failures,
+            job->submission->max_attempts);
+    }
+    if (batch->letter_settled) {
+        sim_violated(sim,
+                     "A letter that is known to be sent or refused is not sent again: "
+                     "that of %016" PRIx64 "/%" PRIu64 " was",
+                     job->job_id,
+                     index);
+    }
+}
+
+void sim_letter_settled(struct sim_job *job, uint64_t index)
+{
+    job->batches[index].letter_settled = true;
+}
+
+// At the end all are, of jobs that were not deleted.
+static void check_letters(struct sim *sim, const struct sim_job *job)
+{
+    for (uint64_t i = 0; i < job->submission->total; i++) {
+        const struct sim_batch *batch = &job->batches[i];
+        if (job->submission->dead_letters && batch->state == BATCH_FAILED &&
+            !job->deleted && !batch->letter_settled) {
+            sim_violated(sim,
+                         "A failed batch comes to the dead letter queue of its job: "
+                         "%016" PRIx64 "/%" PRIu64 " did not",
+                         job->job_id,
+                         i);
+        }
+    }
+}
+
+void sim_worker_stopped(struct sim *sim,
+                        const struct sim_agent *agent,
+                        uint64_t worker_id)
+{
+    const struct roster_worker *worker =
+        sim->master->up ? roster_worker_get(&sim->master->state.roster, worker_id)
+                        : NULL;
+
+    if (agent->stage == SIM_SERVING && worker &&
+        worker->agent->state == ROSTER_PRESENT &&
+        worker->agent->incarnation == agent->incarnation &&
+        worker->wish == ROSTER_RUN) {
+        sim_violated(sim,
+                     "A worker that should run is not stopped: %" PRIx64 " on %s was",
+                     worker_id,
+                     agent->name);
+    }
+}
+
+size_t sim_agents_present(const struct sim *sim)
+{
+    size_t present = 0;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (sim->master->up &&
+           map_next(&sim->master->state.roster.agents, &cursor, &key, &entry)) {
+        present += ((const struct roster_agent *)entry)->state == ROSTER_PRESENT;
+    }
+    return present;
+}
+
 void sim_check_step(struct sim *sim)
 {
-    for (size_t i = 0; i < sim->agent_count; i++) {
-        const struct sim_agent *agent = sim->agents[i];
+    for (size_t i = 0; i < sim->agent_count && i < SIM_AGENTS_DRAWN; i++) {
+        // All, or where there are many some in turn.
+        const struct sim_agent *agent = sim->agents[(sim->step + i) % sim->agent_count];
         struct agent_capacity taken = sim_workers_taken(agent);
         if (taken.cpu_millis > agent->capacity.cpu_millis ||
             taken.memory_bytes > agent->capacity.memory_bytes ||
@@ -736,15 +963,52 @@ void sim_check_step(struct sim *sim)
 
 /* --- the end ---------------------------------------------------------------------- */
 
+// A job that is larger than any agent waits for one that is large enough.
+static bool stays(const struct sim_job *job)
+{
+    return job->state == JOB_RUNNING && !job->fits;
+}
+
 static bool all_over(const struct sim *sim)
 {
+    size_t unplaceable = 0;
+
     for (const struct sim_job *job = sim->ledger->newest; job; job = job->next) {
-        if (job->state != 0 && !job_state_terminal(job->state)) {
+        if (stays(job)) {
+            unplaceable++;
+        } else if (job->state != 0 && !job_state_terminal(job->state)) {
             return false;
         }
     }
-    return sim->master->up && sim->master->state.jobs.count == 0 &&
+    return sim->master->up && sim->master->state.jobs.count == unplaceable &&
+           sim->master->state.deadletters.jobs.count == 0 &&
            sim->master->state.roster.workers.count == 0;
+}
+
+// The workers that the master has of a job, or of all.
+static void trace_workers(struct sim *sim, uint64_t job_id)
+{
+    const struct state *state = &sim->master->state;
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
+        const struct roster_worker *worker = entry;
+        const struct job *job = state_job(state, worker->job_id);
+        if (job_id == 0 || worker->job_id == job_id) {
+            sim_trace(sim,
+                      "worker %" PRIx64 " of %016" PRIx64
+                      " on %s: state %d, wish %d, %shungry, holds %" PRIu64,
+                      worker->worker_id,
+                      worker->job_id,
+                      worker->agent->name,
+                      (int)worker->state,
+                      (int)worker->wish,
+                      worker->hungry ? "" : "not ",
+                      job ? batch_held_by(&job->book, worker->worker_id) : 0);
+        }
+    }
 }
 
 // What the master has of a job that does not get on, for the trace.
@@ -752,35 +1016,18 @@ static void trace_job(struct sim *sim, uint64_t job_id)
 {
     const struct state *state = &sim->master->state;
     const struct job *job = sim->master->up ? state_job(state, job_id) : NULL;
-    size_t cursor = 0;
-    uint64_t key;
-    void *entry;
 
-    if (!job) {
-        return;
-    }
-    sim_trace(sim,
-              "job %016" PRIx64 ": %" PRIu64 " queued (%s), %" PRIu64
-              " in hand, %u workers awaited, on_job_complete %d",
-              job_id,
-              batch_queued(&job->book),
-              batch_ready(&job->book, state->now_ms) ? "ready" : "not ready",
-              job->book.in_hand,
-              job->workers_awaited,
-              (int)job->record.callback);
-    while (map_next(&state->roster.workers, &cursor, &key, &entry)) {
-        const struct roster_worker *worker = entry;
-        if (worker->job_id == job_id) {
-            sim_trace(sim,
-                      "worker %" PRIx64
-                      " on %s: state %d, wish %d, %shungry, holds %" PRIu64,
-                      worker->worker_id,
-                      worker->agent->name,
-                      (int)worker->state,
-                      (int)worker->wish,
-                      worker->hungry ? "" : "not ",
-                      batch_held_by(&job->book, worker->worker_id));
-        }
+    if (job) {
+        sim_trace(sim,
+                  "job %016" PRIx64 ": %" PRIu64 " queued (%s), %" PRIu64
+                  " in hand, %u workers awaited, on_job_complete %d",
+                  job_id,
+                  batch_queued(&job->book),
+                  batch_ready(&job->book, state->now_ms) ? "ready" : "not ready",
+                  job->book.in_hand,
+                  job->workers_awaited,
+                  (int)job->record.callback);
+        trace_workers(sim, job_id);
     }
 }
 
@@ -790,7 +1037,7 @@ static void tell_standstill(struct sim *sim)
     const struct sim_job *one = NULL;
 
     for (const struct sim_job *job = sim->ledger->newest; job; job = job->next) {
-        if (job->state != 0 && !job_state_terminal(job->state)) {
+        if (job->state != 0 && !job_state_terminal(job->state) && !stays(job)) {
             waiting++;
             one = job;
         }
@@ -808,11 +1055,13 @@ static void tell_standstill(struct sim *sim)
                      one->failed,
                      one->total);
     } else {
+        trace_workers(sim, 0);
         sim_violated(sim,
-                     "Workers of jobs that have ended leave: %zu jobs and %zu workers "
-                     "are still in the master's memory",
+                     "Workers of jobs that have ended leave: %zu jobs, %zu workers and "
+                     "%zu jobs' letters are still in the master's memory",
                      sim->master->state.jobs.count,
-                     sim->master->state.roster.workers.count);
+                     sim->master->state.roster.workers.count,
+                     sim->master->state.deadletters.jobs.count);
     }
 }
 
@@ -829,7 +1078,9 @@ bool sim_check_quiet(struct sim *sim)
         ledger->progress_seen = ledger->progress;
         ledger->progress_ms = sim->now_ms;
     }
-    if (sim->now_ms - ledger->progress_ms > STANDSTILL_MS ||
+    int64_t patience_ms =
+        sim->master->state.deadletters.jobs.count > 0 ? DEADLETTER_BACKOFF_MAX_MS : 0;
+    if (sim->now_ms - ledger->progress_ms > STANDSTILL_MS + patience_ms ||
         sim->now_ms - sim->quiet_ms > QUIET_MAX_MS) {
         tell_standstill(sim);
     }
@@ -899,6 +1150,7 @@ void sim_check_end(struct sim *sim)
         }
         check_rows(sim, job);
         check_events(sim, job);
+        check_letters(sim, job);
     }
     if (!sim->result.violated) {
         check_worker_events(sim);

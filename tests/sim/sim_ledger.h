@@ -24,11 +24,16 @@ struct sim_batch {
     uint64_t over;        /* the newest attempt that was counted */
     uint64_t boot_newest; /* since the master's start: given out, */
     uint64_t boot_over;   /* and ended */
+    uint32_t failures;    /* attempts that were reported as failed, and counted */
+    uint32_t deaths;      /* the same, in which the worker died */
     uint64_t told;        /* the newest attempt that has reported, taken in or not */
     bool unresolved;      /* it was in hand when the master died */
     /* As it is. */
     uint32_t allowed;                /* times predict may begin */
     uint32_t begun;                  /* times it did */
+    uint64_t begun_by;               /* the worker that did so last */
+    uint32_t letters;                /* that came to the dead letter queue */
+    bool letter_settled;             /* the master knows what became of it */
     uint64_t taken;                  /* the newest attempt that an agent took in, */
     uint64_t taken_worker;           /* and for which worker */
     bool holder_died;                /* that worker's process is gone */
@@ -44,6 +49,7 @@ struct sim_submission {
     uint32_t workers;
     uint32_t timeout_s;
     uint32_t max_attempts;
+    bool dead_letters;
     uint64_t first_ack; /* the job that its key was answered with; 0: none yet */
 };
 
@@ -73,6 +79,8 @@ struct sim_job {
     uint32_t callbacks_begun;
     uint32_t callbacks_done;
     uint32_t worker_deaths; /* in whatever way */
+    bool fits;              /* an agent has room for a worker of it */
+    int64_t slighted_ms;    /* since when others have what it should get; 0: not so */
     uint32_t losses;        /* agents that died or were lost while it was there */
     /* As the master had it after its last commit. */
     enum job_state state; /* 0: not there yet */

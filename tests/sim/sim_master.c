@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "master/recover.h"
+#include "master/store_sql.h"
 #include "master/submit.h"
 #include "proto/agent.pb-c.h"
 #include "tests/sim/sim_client.h"
@@ -16,7 +17,7 @@
 
 #define WALL_START_NS INT64_C(1700000000000000000)
 
-enum item_type { ITEM_REQUEST, ITEM_SEGMENT, ITEM_ENQUEUED };
+enum item_type { ITEM_REQUEST, ITEM_SEGMENT, ITEM_ENQUEUED, ITEM_LETTER };
 
 /* Reads a job's input and writes its segments, as enqueuer.c does on its thread. */
 struct enqueuing {
@@ -35,6 +36,9 @@ struct sim_item {
     void *prepared;
     struct enqueuing *enqueuing;
     struct segment segment;
+    struct stretch letter;
+    enum sqs_outcome outcome;
+    struct sim_item *settled; /* letters of the turn: known once it is committed */
 };
 
 int64_t sim_master_wall_ns(const struct sim *sim)
@@ -47,6 +51,9 @@ static void set_clocks(struct sim *sim)
     struct sim_master *master = sim->master;
 
     master->state.now_ms = sim->now_ms + master->clock_offset_ms;
+    if (sim->options.plant == SIM_PLANT_WALL_CLOCK) {
+        master->state.now_ms += master->wall_offset_ns / 1000000;
+    }
     master->state.wall_ns = sim_master_wall_ns(sim);
 }
 
@@ -165,6 +172,9 @@ static void look_at_results(struct sim *sim,
         } else if (batch && sim->options.plant == SIM_PLANT_LOST_RESULT &&
                    sim_fault(sim, 20)) {
             result->attempt = 1;
+        } else if (sim->options.plant == SIM_PLANT_RETURNS &&
+                   (int)result->outcome == BATCH_OUTCOME_RETURNED) {
+            result->outcome = (Cortex__V1__BatchOutcome)BATCH_OUTCOME_FAILED;
         }
     }
 }
@@ -181,6 +191,7 @@ static int handle_request(struct sim *sim, struct sim_item *item, struct error *
         look_at_results(sim, call, (Cortex__V1__WorkRequest *)call->message);
     }
     sim_note_request(sim, call->message);
+    sim->result.agent_calls += item->frame->call->link != NULL;
     sim_trace(sim, "master handles %s", call->route->method);
     int result = route_handle(&sim->master->state, call->route, &request, err);
     free_prepared(item);
@@ -274,6 +285,70 @@ handle_enqueued(struct sim *sim, const struct sim_item *item, struct error *err)
                            err);
 }
 
+/* --- dead letters ----------------------------------------------------------------- */
+
+// What the queue makes of it, and what is heard of that.
+static void deliver(struct sim *sim, void *arg)
+{
+    struct sim_item *item = arg;
+    struct sim_job *job = sim_job_find(sim, item->letter.job_id);
+
+    item->outcome = SQS_SENT;
+    if (job->payload_gone || sim_fault(sim, sim->faults.queue_refuses)) {
+        item->outcome = SQS_REFUSED;
+    } else if (sim_fault(sim, sim->faults.queue_away)) {
+        item->outcome = SQS_AWAY;
+    }
+    if (item->outcome == SQS_SENT ||
+        (item->outcome == SQS_AWAY && sim_fault(sim, sim->faults.queue_keeps))) {
+        sim_letter_arrives(sim, job, item->letter.first_index);
+    }
+    post(sim, item);
+}
+
+static void carry_letter(struct sim *sim, const struct action *action)
+{
+    struct sim_item *item = sim_new(sim, sizeof(*item));
+
+    item->type = ITEM_LETTER;
+    item->letter = action->stretches[0];
+    sim_at(sim,
+           sim->now_ms + sim_between(sim, 0, 300),
+           deliver,
+           item,
+           &sim->master->epoch);
+}
+
+static int handle_letter(struct sim *sim, struct sim_item *item, struct error *err)
+{
+    struct sim_master *master = sim->master;
+    struct error failure = {0};
+
+    error_set(&failure, ERROR_UNAVAILABLE, "the queue does not answer");
+    if (item->outcome != SQS_AWAY) {
+        item->settled = master->settled;
+        master->settled = item;
+    }
+    return deadletter_done(
+        &master->state,
+        item->letter.job_id,
+        item->letter.first_index,
+        sim->options.plant == SIM_PLANT_LETTER ? SQS_AWAY : item->outcome,
+        item->outcome == SQS_SENT && sim->options.plant != SIM_PLANT_LETTER ? NULL
+                                                                            : &failure,
+        err);
+}
+
+static void settle_letters(struct sim *sim)
+{
+    for (struct sim_item *item = sim->master->settled; item; item = item->settled) {
+        sim->ledger->progress++;
+        sim_letter_settled(sim_job_find(sim, item->letter.job_id),
+                           item->letter.first_index);
+    }
+    sim->master->settled = NULL;
+}
+
 /* --- acting ----------------------------------------------------------------------- */
 
 static void free_action(void *action)
@@ -360,6 +435,9 @@ static void carry_out(struct sim *sim, struct action *action)
     case ACTION_LOG_APPEND:
         sim_at(sim, soon_ms, reply_log, action->call, &master->epoch);
         break;
+    case ACTION_DEAD_LETTER:
+        carry_letter(sim, action);
+        break;
     case ACTION_FORGET_JOB:
         forget_job(sim, action->job_id);
         break;
@@ -405,6 +483,7 @@ static void die(struct sim *sim)
         free_prepared(take(master));
     }
     master->enqueuings = NULL;
+    master->settled = NULL;
     store_rollback(master->store);
     state_fini(&master->state);
     sim_network_master_died(sim);
@@ -443,6 +522,9 @@ static void start(struct sim *sim, void *arg)
     }
     plant_at_start(sim);
     master->up = true;
+    if (sim->now_ms > master->well_since_ms) {
+        master->well_since_ms = sim->now_ms;
+    }
     sim_trace(sim, "master starts, boot %u", master->state.boot);
     sim_check_master(sim, true);
     plan_turn(sim, master->state.wake_ms - master->clock_offset_ms);
@@ -464,6 +546,9 @@ static void plant(struct sim *sim)
             job->book.succeeded > 0) {
             job->book.succeeded++;
             master->planted = true;
+        }
+        if (sim->options.plant == SIM_PLANT_STARVATION && job->record.job_id % 2 == 0) {
+            job->record.workers = 0;
         }
         const struct sim_job *known = sim_job_find(sim, job->record.job_id);
         if (sim->options.plant == SIM_PLANT_REVIVAL && !master->planted &&
@@ -502,6 +587,9 @@ static int decide(struct sim *sim, struct error *err)
         case ITEM_ENQUEUED:
             result = handle_enqueued(sim, item, err);
             break;
+        case ITEM_LETTER:
+            result = handle_letter(sim, item, err);
+            break;
         }
     }
     return result == 0 ? route_settle(&master->state, err) : -1;
@@ -537,6 +625,7 @@ static void turn(struct sim *sim, void *arg)
         sim_violated(sim, "The store takes what is decided: %s", err.message);
         return;
     }
+    settle_letters(sim);
     sim_check_master(sim, false);
     act(sim, crash);
     if (crash) {
@@ -559,9 +648,48 @@ void sim_master_pause(struct sim *sim, int64_t length_ms)
 {
     sim_trace(sim, "master is stopped for %lld ms", (long long)length_ms);
     sim->master->paused_until_ms = sim->now_ms + length_ms;
+    if (sim->master->paused_until_ms > sim->master->well_since_ms) {
+        sim->master->well_since_ms = sim->master->paused_until_ms;
+    }
     if (sim->master->up) {
         plan_turn(sim, sim->master->paused_until_ms);
     }
+}
+
+// Empties what another run has left, so that it is as good as a new one.
+static int store_clear(struct store *store, struct error *err)
+{
+    sqlite3_stmt *all = store_query(store,
+                                    err,
+                                    "SELECT group_concat('DELETE FROM ' || name, ';')"
+                                    " FROM sqlite_schema WHERE type = 'table'",
+                                    "");
+    int result = all && store_step(store, all, err) > 0 ? 0 : -1;
+    char *sql = result == 0 ? memory_strdup(store_text(all, 0)) : NULL;
+
+    store_done(all);
+    if (sql && sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        result = store_fail(store, err, sql);
+    }
+    free(sql);
+    return result;
+}
+
+static int open_store(struct sim *sim, struct error *err)
+{
+    struct store **kept = sim->options.store;
+
+    if (kept && *kept) {
+        sim->master->store = *kept;
+        return store_clear(*kept, err);
+    }
+    if (store_open(":memory:", &sim->master->store, err) != 0) {
+        return -1;
+    }
+    if (kept) {
+        *kept = sim->master->store;
+    }
+    return 0;
 }
 
 void sim_master_create(struct sim *sim)
@@ -574,7 +702,7 @@ void sim_master_create(struct sim *sim)
     master->turn_at_ms = INT64_MAX;
     master->lease_ms = sim_between(sim, 2, 10) * 1000;
     master->lost_ms = sim_between(sim, 2, 10) * 1000;
-    if (store_open(":memory:", &master->store, &err) != 0) {
+    if (open_store(sim, &err) != 0) {
         sim_violated(sim, "A store opens: %s", err.message);
         return;
     }
@@ -591,6 +719,10 @@ void sim_master_destroy(struct sim *sim)
     if (master->up) {
         state_fini(&master->state);
     }
-    store_close(master->store);
+    if (sim->options.store) {
+        store_rollback(master->store);
+    } else {
+        store_close(master->store);
+    }
     free(master);
 }

@@ -21,6 +21,7 @@ struct sim_master {
     bool up;
     uint32_t epoch; /* grows at every death */
     int64_t died_ms;
+    int64_t well_since_ms; /* up and not stopped since then */
     int64_t paused_until_ms;
     int64_t clock_offset_ms; /* of its monotonic clock */
     int64_t wall_offset_ns;
@@ -34,6 +35,7 @@ struct sim_master {
     int64_t lease_ms;
     int64_t lost_ms;
     struct enqueuing *enqueuings;
+    struct sim_item *settled;
 };
 
 void sim_master_create(struct sim *sim);

@@ -12,6 +12,7 @@
 #define CONNECT_MS    2000  /* how long a call that is not retried waits for one */
 #define LAST_WORDS_MS 5     /* how long after its death a master is heard */
 #define ATTEMPT_MS    30000 /* rpc_client's ATTEMPT_TIMEOUT_MS */
+#define HELD_UP_MS    15000 /* how late a reply can be in a connection that seems well */
 
 static void attempt(struct sim *sim, void *arg);
 
@@ -187,6 +188,7 @@ struct sim_call *sim_call_start(struct sim *sim, const struct sim_call_options *
     call->retry = options->retry;
     call->connect_until_ms =
         options->retry ? call->deadline_ms : sim->now_ms + CONNECT_MS;
+    call->attempt = 1;
     call->done = options->done;
     call->owner = options->owner;
     call->next = sim->master->calls;
@@ -215,6 +217,7 @@ static void free_answer(void *arg)
 static bool is_cut_off(struct sim *sim, const struct sim_frame *frame)
 {
     return frame->master_epoch != sim->master->epoch &&
+           frame->call->held_up != frame->attempt &&
            (sim->now_ms > sim->master->died_ms + LAST_WORDS_MS || sim_chance(sim, 300));
 }
 
@@ -268,6 +271,10 @@ void sim_reply(struct sim *sim,
         fail_at(sim, at_ms, call, ERROR_UNAVAILABLE);
         return;
     }
+    if (sim_fault(sim, sim->faults.late_words)) {
+        call->held_up = call->attempt;
+        at_ms += sim_between(sim, 0, HELD_UP_MS);
+    }
     struct answer *answer = sim_own(sim, memory_zalloc(sizeof(*answer)), free_answer);
     answer->frame = frame;
     if (message) {
@@ -288,7 +295,8 @@ void sim_network_master_died(struct sim *sim)
         }
         bool parted = call->link && (call->link->to_until_ms > sim->now_ms ||
                                      call->link->from_until_ms > sim->now_ms);
-        if (!parted && !sim_fault(sim, sim->faults.lose)) {
+        if (!parted && call->held_up != call->attempt &&
+            !sim_fault(sim, sim->faults.lose)) {
             fail_at(sim, sim->now_ms + delay_ms(sim), call, ERROR_UNAVAILABLE);
         }
         link = &call->next;

@@ -6,7 +6,8 @@
  * broke is repeated with the same request id; the request of an earlier attempt, or of
  * a caller that has died, may still arrive, later than what was sent after it; a reply
  * reaches only the newest attempt of a caller that lives. What was sent to a master
- * that died never reaches the next one; what it sent may arrive at once or is lost. */
+ * that died never reaches the next one; what it sent may arrive at once, is lost, or
+ * comes when its successor is long there, by a connection that seemed well. */
 #ifndef CORTEX_TESTS_SIM_NETWORK_H
 #define CORTEX_TESTS_SIM_NETWORK_H
 
@@ -45,6 +46,7 @@ struct sim_call {
     bool retry;
     bool over;
     uint32_t attempt;
+    uint32_t held_up; /* the attempt whose connection delivers late and seems well */
     int64_t connect_until_ms;
     sim_done_fn done;
     void *owner;

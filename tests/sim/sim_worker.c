@@ -15,7 +15,7 @@
 #define RESEND_MS        100
 #define FED_MAX          256 /* batches ahead in a worker; more than an agent asks for */
 
-enum saying_type { SAY_READY, SAY_RESULT, SAY_COMPLETED, SAY_GONE };
+enum saying_type { SAY_READY, SAY_RESULT, SAY_COMPLETED, SAY_UNBEGUN, SAY_GONE };
 
 /* What a process has said and its agent has not seen yet. */
 struct saying {
@@ -23,6 +23,7 @@ struct saying {
     enum saying_type type;
     bool failed;
     bool storing;
+    size_t begun;
     int64_t duration_ms;
 };
 
@@ -142,11 +143,7 @@ static void begin(struct sim *sim, void *arg)
     if (worker->executing || worker->phase != SIM_SERVING_BATCHES) {
         return;
     }
-    if (worker->leaving) {
-        process_end(worker, AGENT_FAILURE_NONE);
-        return;
-    }
-    if (worker->fed_count == 0) {
+    if (worker->fed_count == 0 || worker->leaving) {
         return;
     }
     worker->current = worker->fed[worker->fed_first++ % FED_MAX];
@@ -158,7 +155,7 @@ static void begin(struct sim *sim, void *arg)
               (unsigned long long)worker->worker_id,
               (unsigned long long)worker->job->job_id,
               (unsigned long long)worker->current);
-    sim_predict_begins(sim, worker->job, worker->current);
+    sim_predict_begins(sim, worker->job, worker->current, worker->worker_id);
     int64_t mean_ms = worker->job->duration_ms;
     sim_at(sim,
            sim->now_ms + sim_between(sim, mean_ms / 2, mean_ms * 3 / 2),
@@ -336,6 +333,19 @@ static void effect_complete(void *arg, uint64_t worker_id)
     }
 }
 
+// It begins no more, and says so.
+static void leave_the_rest(struct sim *sim, void *arg)
+{
+    struct sim_worker *worker = arg;
+
+    (void)sim;
+    worker->fed_count = 0;
+    say(worker, SAY_UNBEGUN)->begun = worker->executing;
+    if (!worker->executing) {
+        process_end(worker, AGENT_FAILURE_NONE);
+    }
+}
+
 static void effect_drain(void *arg, uint64_t worker_id, enum agent_leave why)
 {
     const struct sim_agent_arg *to = arg;
@@ -344,7 +354,11 @@ static void effect_drain(void *arg, uint64_t worker_id, enum agent_leave why)
     (void)why;
     if (worker && worker->phase == SIM_SERVING_BATCHES && worker->running) {
         worker->leaving = true;
-        sim_at(to->sim, to->sim->now_ms, begin, worker, &worker->epoch);
+        sim_at(to->sim,
+               to->sim->now_ms + sim_between(to->sim, 0, 2),
+               leave_the_rest,
+               worker,
+               &worker->epoch);
     }
 }
 
@@ -357,6 +371,7 @@ static void effect_stop(void *arg, uint64_t worker_id)
         return;
     }
     worker->stopped = true;
+    sim_worker_stopped(to->sim, to->agent, worker_id);
     if (worker->phase == SIM_SETTING_UP) {
         begin_end(worker);
     } else if (worker->running) {
@@ -466,6 +481,9 @@ take_saying(struct sim *sim, struct sim_worker *worker, const struct saying *say
             agent_worker_completed(core, worker->worker_id, now_ms);
         }
         break;
+    case SAY_UNBEGUN:
+        agent_batches_unbegun(core, worker->worker_id, saying->begun, now_ms);
+        break;
     case SAY_GONE:
         begin_end(worker);
         break;
@@ -574,6 +592,11 @@ void sim_workers_die(struct sim *sim, struct sim_agent *agent)
                 batch->holder_died || batch->taken_worker == worker->worker_id;
         }
     }
+}
+
+bool sim_worker_is_of(const struct sim_agent *agent, uint64_t worker_id)
+{
+    return find(agent, worker_id) != NULL;
 }
 
 bool sim_workers_finished(const struct sim_agent *agent)

@@ -28,6 +28,8 @@ void sim_workers_ship(struct sim *sim, struct sim_agent *agent);
 /* The agent's process is gone, and all of these with it. */
 void sim_workers_die(struct sim *sim, struct sim_agent *agent);
 
+bool sim_worker_is_of(const struct sim_agent *agent, uint64_t worker_id);
+
 bool sim_workers_finished(const struct sim_agent *agent);
 
 /* The room that processes take now. */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/id.h"
+#include "master/store.h"
 #include "tests/sim/sim.h"
 
 #define SEEDS_MAX   400 /* within so many a planted fault is noticed */
@@ -37,12 +38,15 @@ static const struct kept {
     {6029, 6000, "a dead agent's Sync dropped the workers of its next start"},
 };
 
+/* One after the other uses it, as under tests/simulate. */
+static struct store *store;
+
 static void seeds_that_failed_once_do_not_fail_again(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(kept_seeds) / sizeof(kept_seeds[0]); i++) {
-        struct sim_options options = {.seed = kept_seeds[i].seed,
-                                      .steps = kept_seeds[i].steps};
+        struct sim_options options = {
+            .seed = kept_seeds[i].seed, .steps = kept_seeds[i].steps, .store = &store};
         struct sim_result result;
         sim_run(&options, &result);
         if (result.violated) {
@@ -62,6 +66,7 @@ static void the_same_seed_is_the_same_run(void **state)
 
     (void)state;
     sim_run(&options, &first);
+    options.store = &store; // in which others have run
     sim_run(&options, &second);
     assert_memory_equal(&first, &second, sizeof(first));
     options.seed = 8;
@@ -75,7 +80,8 @@ static void jobs_run_and_masters_die_in_these_runs(void **state)
 
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct sim_options options = {.seed = seed, .steps = PLANT_STEPS};
+        struct sim_options options = {
+            .seed = seed, .steps = PLANT_STEPS, .store = &store};
         struct sim_result result;
         sim_run(&options, &result);
         total.jobs += result.jobs;
@@ -92,7 +98,7 @@ static void notices(enum sim_plant plant, const char *sentence)
 {
     for (uint64_t seed = 1; seed <= SEEDS_MAX; seed++) {
         struct sim_options options = {
-            .seed = seed, .steps = PLANT_STEPS, .plant = plant};
+            .seed = seed, .steps = PLANT_STEPS, .plant = plant, .store = &store};
         struct sim_result result;
         sim_run(&options, &result);
         if (result.violated &&
@@ -147,10 +153,56 @@ static void leases_that_never_run_out_are_noticed(void **state)
     notices(SIM_PLANT_NO_EXPIRY, "Once faults cease every job ends");
 }
 
+static void leases_by_the_wall_clock_are_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_WALL_CLOCK, "A job ends as what happened to it");
+}
+
+static void a_job_that_is_given_no_worker_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_STARVATION, "A job that could have a worker is given one");
+}
+
+static void an_attempt_counted_without_having_begun_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_RETURNS, "An attempt that was begun is counted once");
+}
+
+static void a_dead_letter_sent_twice_is_noticed(void **state)
+{
+    (void)state;
+    notices(SIM_PLANT_LETTER, "A letter that is known to be sent or refused");
+}
+
+static void two_thousand_agents_are_back_soon_after_the_master(void **state)
+{
+    struct sim_options options = {.seed = 1, .steps = 1, .agents = SIM_AGENTS_MAX};
+    struct sim_result result;
+
+    (void)state;
+    sim_run(&options, &result);
+    if (result.violated) {
+        fail_msg("%s", result.sentence);
+    }
+    assert_int_equal(result.kills, 1);
+    assert_true(result.rejoin_ms <= 3000);
+    assert_true(result.rejoin_calls <= 5 * SIM_AGENTS_MAX);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     return id_init();
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(store);
+    return 0;
 }
 
 int main(void)
@@ -166,7 +218,12 @@ int main(void)
         cmocka_unit_test(on_job_complete_run_twice_is_noticed),
         cmocka_unit_test(a_job_that_lives_on_after_its_end_is_noticed),
         cmocka_unit_test(leases_that_never_run_out_are_noticed),
+        cmocka_unit_test(leases_by_the_wall_clock_are_noticed),
+        cmocka_unit_test(a_job_that_is_given_no_worker_is_noticed),
+        cmocka_unit_test(an_attempt_counted_without_having_begun_is_noticed),
+        cmocka_unit_test(a_dead_letter_sent_twice_is_noticed),
+        cmocka_unit_test(two_thousand_agents_are_back_soon_after_the_master),
     };
 
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

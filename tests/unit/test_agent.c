@@ -242,6 +242,45 @@ static void a_reply_to_an_older_sync_starts_and_stops_nothing(void **state)
     agent_destroy(agent);
 }
 
+static void a_newer_sync_answered_with_older_wishes_stops_nothing(void **state)
+{
+    struct agent *agent = make_agent();
+    struct agent_sync_request first;
+    struct agent_sync_request second;
+    struct agent_desired_worker desired = {
+        .worker_id = 1, .job_id = JOB, .wish = AGENT_WISH_RUN};
+    struct agent_sync_reply before = {.desired_version = next_version++};
+    struct agent_sync_reply after = {
+        .desired_version = next_version++, .workers = &desired, .workers_count = 1};
+
+    (void)state;
+    agent_sync_build(agent, 0, &first);
+    agent_sync_build(agent, AGENT_PARK_MS, &second);
+    agent_sync_apply(agent, first.number, &after, 0);
+    agent_sync_apply(agent, second.number, &before, 0); // it was handled before
+    check_said("start 1, ");
+    agent_sync_request_fini(&first);
+    agent_sync_request_fini(&second);
+    agent_destroy(agent);
+}
+
+static void both_conversations_may_meet_another_start_of_the_master(void **state)
+{
+    struct agent *agent = running_agent(0);
+    struct agent_sync_request request[2];
+    struct agent_sync_reply stranger = {.boot = 7};
+
+    (void)state;
+    agent_sync_build(agent, AGENT_PARK_MS, &request[0]);
+    agent_sync_build(agent, 0, &request[1]);
+    agent_sync_apply(agent, request[0].number, &stranger, 0);
+    agent_sync_apply(agent, request[1].number, &stranger, 0);
+    check_said("");
+    agent_sync_request_fini(&request[0]);
+    agent_sync_request_fini(&request[1]);
+    agent_destroy(agent);
+}
+
 static void a_grant_of_a_former_start_of_the_master_is_not_taken(void **state)
 {
     struct agent *agent = running_agent(0);
@@ -783,6 +822,8 @@ int main(void)
         cmocka_unit_test(a_desired_worker_is_started_once_however_often_it_is_named),
         cmocka_unit_test(a_worker_no_longer_named_is_stopped_then_forgotten),
         cmocka_unit_test(a_reply_to_an_older_sync_starts_and_stops_nothing),
+        cmocka_unit_test(a_newer_sync_answered_with_older_wishes_stops_nothing),
+        cmocka_unit_test(both_conversations_may_meet_another_start_of_the_master),
         cmocka_unit_test(a_ready_job_is_heard_of_in_an_older_reply_too),
         cmocka_unit_test(a_grant_of_a_former_start_of_the_master_is_not_taken),
         cmocka_unit_test(a_change_is_told_while_the_parked_sync_is_under_way),

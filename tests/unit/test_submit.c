@@ -82,10 +82,23 @@ static void a_key_is_forgotten_after_a_day_and_not_before(void **state)
 
     (void)fixture_deploy(master, FIXTURE_API);
     uint64_t first_id = fixture_submit(master, &wanted);
-    master->state.wall_ns += STATE_KEY_NS - 1000000000;
+    master->state.now_ms += STATE_KEY_NS / 1000000 - 1000;
     assert_int_equal(submitted(master, &wanted)->job->job_id, first_id);
-    master->state.wall_ns += 2000000000;
+    master->state.now_ms += 2000;
     assert_int_not_equal(submitted(master, &wanted)->job->job_id, first_id);
+}
+
+static void a_key_is_kept_when_somebody_sets_the_time(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_job wanted = {.key = "once"};
+
+    (void)fixture_deploy(master, FIXTURE_API);
+    uint64_t first_id = fixture_submit(master, &wanted);
+    master->state.wall_ns += 50 * 365 * STATE_KEY_NS;
+    assert_int_equal(submitted(master, &wanted)->job->job_id, first_id);
+    fixture_restart(master);
+    assert_int_equal(submitted(master, &wanted)->job->job_id, first_id);
 }
 
 static void a_key_belongs_to_its_api_and_no_key_to_nobody(void **state)
@@ -252,6 +265,7 @@ int main(void)
         HOLDS(a_repeat_with_its_key_is_the_same_job),
         HOLDS(the_same_key_with_another_body_is_a_conflict),
         HOLDS(a_key_is_forgotten_after_a_day_and_not_before),
+        HOLDS(a_key_is_kept_when_somebody_sets_the_time),
         HOLDS(a_key_belongs_to_its_api_and_no_key_to_nobody),
         HOLDS(a_key_that_is_too_long_is_refused),
         HOLDS(what_is_refused_leaves_no_trace),
