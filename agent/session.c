@@ -556,7 +556,8 @@ void session_finish(struct session *session, enum session_conversation conversat
 static int open_conversation(struct conversation *conversation, struct error *err)
 {
     struct session *session = conversation->session;
-    struct rpc_client_options options = {.url = session->options.master_url};
+    struct rpc_client_options options = {.url = session->options.master_url,
+                                         .seal = session->options.seal};
 
     pthread_mutex_init(&conversation->mutex, NULL);
     pthread_cond_init(&conversation->changed, NULL);

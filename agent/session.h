@@ -20,6 +20,7 @@
 #include "agent/agent.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/session_client.h"
 
 #define SESSION_AGENT_ID_SIZE 16
 #define SESSION_LOG_CHUNKS    64 /* in one AppendLog */
@@ -29,6 +30,7 @@ struct session;
 
 struct session_options {
     const char *master_url;
+    const struct session_client_options *seal; /* NULL: frames are clear */
     unsigned char agent_id[SESSION_AGENT_ID_SIZE];
     uint64_t incarnation;
     const char *name;

@@ -19,11 +19,16 @@
 #include "client/states.h"
 #include "common/error.h"
 #include "common/id.h"
+#include "common/session_client.h"
 
 struct client_api;
 
-/* Dials in the background. url is the master's address. */
-int client_api_create(const char *url, struct client_api **out_api, struct error *err);
+/* Dials in the background. url is the master's address; seal is copied, NULL: frames
+ * are clear. */
+int client_api_create(const char *url,
+                      const struct session_client_options *seal,
+                      struct client_api **out_api,
+                      struct error *err);
 
 /* For every later call; default 30,000. */
 void client_api_set_timeout(struct client_api *api, int64_t timeout_ms);
