@@ -66,6 +66,14 @@ void client_api_set_timeout(struct client_api *api, int64_t timeout_ms)
     api->timeout_ms = timeout_ms;
 }
 
+int client_api_act_for(struct client_api *api,
+                       enum key_role role,
+                       const char *apis,
+                       struct error *err)
+{
+    return rpc_client_act_for(api->rpc, role, apis, err);
+}
+
 void client_api_cancel(struct client_api *api)
 {
     rpc_client_cancel(api->rpc);

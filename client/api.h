@@ -33,6 +33,13 @@ int client_api_create(const char *url,
 /* For every later call; default 30,000. */
 void client_api_set_timeout(struct client_api *api, int64_t timeout_ms);
 
+/* For every later call: it is made for somebody who may do no more than this, as
+ * rpc_client_act_for says. */
+int client_api_act_for(struct client_api *api,
+                       enum key_role role,
+                       const char *apis, /* may be NULL: all */
+                       struct error *err);
+
 /* From any thread: ends the call in flight and all later ones with CANCELLED. */
 void client_api_cancel(struct client_api *api);
 

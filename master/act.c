@@ -28,6 +28,7 @@
 
 struct act {
     struct loop *loop;
+    struct keys *keys; /* NULL: there are none */
     struct pool *pool;
     struct pool *enqueuers;
     struct object_store *inputs;
@@ -72,10 +73,20 @@ static void free_prepared(struct errand *errand)
     }
 }
 
+static struct caller caller_of(const struct act *act, const struct rpc_call *call)
+{
+    return (struct caller){.role = rpc_call_role(call),
+                           .key = act->keys ? rpc_call_key(call) : NULL,
+                           .keys = act->keys,
+                           .acting = rpc_call_acting_role(call),
+                           .acting_apis = rpc_call_acting_apis(call)};
+}
+
 static int decide(struct state *state, void *arg, struct error *err)
 {
     struct errand *errand = arg;
     struct request request = {
+        .caller = caller_of(errand->act, errand->call),
         .call = errand->call,
         .request_id = rpc_call_request_id(errand->call),
         .message = rpc_call_message(errand->call),
@@ -183,10 +194,11 @@ static int check_dry_run(struct state *state, void *arg, struct error *err)
     struct errand *errand = arg;
     const Cortex__V1__DryRunRequest *said =
         (const Cortex__V1__DryRunRequest *)rpc_call_message(errand->call);
+    struct caller caller = caller_of(errand->act, errand->call);
     struct error failure = {0};
 
     (void)err;
-    if (submit_find_api(state, said->api_name, &failure)) {
+    if (submit_find_api(state, &caller, said->api_name, &failure)) {
         pool_run(errand->act->pool, dry_run, errand);
     } else {
         rpc_call_fail(errand->call, &failure, 0);
@@ -197,11 +209,16 @@ static int check_dry_run(struct state *state, void *arg, struct error *err)
 
 void act_request(struct act *act, const struct route *route, struct rpc_call *call)
 {
+    struct caller caller = caller_of(act, call);
     struct errand *errand;
     struct error err = {0};
     size_t size;
 
     (void)rpc_call_attachment(call, &size);
+    if (route_permit(route, &caller, &err) != 0) {
+        rpc_call_fail(call, &err, 0);
+        return;
+    }
     if (size > route->attachment_max) {
         error_set(&err,
                   ERROR_OUT_OF_RANGE,
@@ -740,6 +757,7 @@ int act_create(const struct act_options *options,
     struct submission_limits limits = SUBMISSION_LIMITS_DEFAULT;
 
     pthread_mutex_init(&act->lock, NULL);
+    act->keys = options->keys;
     if (open_stores(act, options, err) != 0 || open_files(act, options, err) != 0 ||
         pool_create(ACT_POOL_THREADS, &act->pool, err) != 0 ||
         pool_create(ACT_ENQUEUE_THREADS, &act->enqueuers, err) != 0 ||

@@ -21,6 +21,7 @@ struct act;
 struct act_options {
     const char *state_folder; /* absolute */
     bool allow_file;          /* users' file:// URLs are taken */
+    struct keys *keys;        /* what callers may see; NULL: there are none */
 };
 
 int act_create(const struct act_options *options,

@@ -742,3 +742,24 @@ bool keys_may_use_api(struct keys *keys,
     pthread_mutex_unlock(&keys->lock);
     return may;
 }
+
+bool keys_are_limited(struct keys *keys, const unsigned char key[KEY_SIZE])
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_entry(&keys->table, key);
+    bool limited = !entry || entry->revoked || entry->api_count > 0;
+    pthread_mutex_unlock(&keys->lock);
+    return limited;
+}
+
+bool keys_holds_agent(struct keys *keys,
+                      const unsigned char key[KEY_SIZE],
+                      int64_t wall_ms)
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_entry(&keys->table, key);
+    bool holds = entry && !entry->revoked && !is_over(entry, wall_ms) &&
+                 (entry->role == KEY_ROLE_AGENT || entry->role == KEY_ROLE_ADMIN);
+    pthread_mutex_unlock(&keys->lock);
+    return holds;
+}

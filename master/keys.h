@@ -88,5 +88,12 @@ int keys_check_token(struct keys *keys,
 bool keys_may_use_api(struct keys *keys,
                       const unsigned char key[KEY_SIZE],
                       const char *api_name);
+/* Whether some apis are hidden from the key. */
+bool keys_are_limited(struct keys *keys, const unsigned char key[KEY_SIZE]);
+
+/* Whether the key is an agent's (or an admin's) and neither revoked nor expired. */
+bool keys_holds_agent(struct keys *keys,
+                      const unsigned char key[KEY_SIZE],
+                      int64_t wall_ms);
 
 #endif

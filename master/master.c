@@ -240,8 +240,11 @@ enum master_end master_run(const struct master_options *options, struct error *e
     (void)signal(SIGPIPE, SIG_IGN); // whoever waits for --ready-fd may be gone
     if (admission_open(options->state_folder, &master->admission, err) != 0 ||
         check_url(master, options->listen_url, err) != 0 ||
-        open_state(master, options, err) != 0 ||
-        act_create(&acting, &master->act, err) != 0) {
+        open_state(master, options, err) != 0) {
+        return MASTER_FAILED;
+    }
+    acting.keys = master->admission ? admission_keys(master->admission) : NULL;
+    if (act_create(&acting, &master->act, err) != 0) {
         return MASTER_FAILED;
     }
     master->read_only = options->read_only;

@@ -11,7 +11,10 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "master/caller.h"
+
 struct request {
+    struct caller caller;            /* all zero: the one whom nothing is hidden from */
     void *call;                      /* names the caller in the outbox; opaque here */
     const unsigned char *request_id; /* 16 bytes */
     const ProtobufCMessage *message;
