@@ -51,6 +51,7 @@ struct daemon {
     bool dumped;
     bool said_ready;
     bool said_away;
+    bool said_refused;              /* and why the master does not let it in */
     struct agent_work_request work; /* unanswered */
     bool work_pending;
     bool work_refused;     /* Sync first, then the same again */
@@ -65,11 +66,26 @@ static void wake(void *arg)
     (void)eventfd_write(daemon->wake_fd, 1);
 }
 
+static const char *master_url(const struct daemon *daemon)
+{
+    if (daemon->options->master_url) {
+        return daemon->options->master_url;
+    }
+    return daemon->seal.sealed ? daemon->seal.join.address : DAEMON_MASTER_URL;
+}
+
 /* --- replies ---------------------------------------------------------------------- */
 
 static void note_away(struct daemon *daemon, const struct error *err)
 {
-    if (!daemon->said_away && err->code != ERROR_CANCELLED) {
+    bool refused =
+        err->code == ERROR_UNAUTHENTICATED || err->code == ERROR_PERMISSION_DENIED;
+
+    if (refused && !daemon->said_refused) {
+        daemon->said_away = true;
+        daemon->said_refused = true;
+        log_error("the master does not let this agent in: %s", err->message);
+    } else if (!daemon->said_away && err->code != ERROR_CANCELLED) {
         daemon->said_away = true;
         log_warning("the master does not answer: %s", err->message);
     }
@@ -79,11 +95,12 @@ static void note_here(struct daemon *daemon)
 {
     if (daemon->said_away) {
         daemon->said_away = false;
+        daemon->said_refused = false;
         log_info("the master answers again");
     }
     if (!daemon->said_ready) {
         daemon->said_ready = true;
-        log_info("registered with %s", daemon->options->master_url);
+        log_info("registered with %s", master_url(daemon));
         if (daemon->options->ready_fd >= 0) {
             (void)fs_write_all(daemon->options->ready_fd, "ready\n", 6, NULL);
             (void)close(daemon->options->ready_fd);
@@ -362,12 +379,26 @@ static int open_seal(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-static const char *master_url(const struct daemon *daemon)
+/* The first start with a join token: the key is made known to the master. */
+static int join(struct daemon *daemon, struct error *err)
 {
-    if (daemon->options->master_url) {
-        return daemon->options->master_url;
+    const struct key_join *to = &daemon->seal.join;
+    struct session_client_options options;
+    char token[KEY_TOKEN_ID_SIZE];
+
+    key_token_id(to->token, token);
+    seal_options(&daemon->seal, KEY_ROLE_AGENT, NULL, &options);
+    options.token = token;
+    memcpy(options.token_secret, to->token, sizeof(options.token_secret));
+    int result = session_join(master_url(daemon), &options, daemon->options->name, err);
+    key_wipe(&options, sizeof(options));
+    if (result != 0) {
+        return error_wrap(err,
+                          "cannot join with this token, which may be used up, expired "
+                          "or revoked (`cortex-master keys token` makes another)");
     }
-    return daemon->seal.sealed ? daemon->seal.join.address : DAEMON_MASTER_URL;
+    log_info("joined %s", master_url(daemon));
+    return seal_remember(daemon->home.folder, &daemon->seal, err);
 }
 
 static int open_session(struct daemon *daemon, struct error *err)
@@ -379,6 +410,9 @@ static int open_session(struct daemon *daemon, struct error *err)
                                       .notify = wake,
                                       .arg = daemon};
 
+    if (daemon->seal.join.has_token && join(daemon, err) != 0) {
+        return -1;
+    }
     memcpy(session.agent_id, daemon->home.agent_id, sizeof(session.agent_id));
     if (daemon->seal.sealed) {
         seal_options(&daemon->seal, KEY_ROLE_AGENT, NULL, &seal);

@@ -43,6 +43,15 @@ int session_create(const struct session_options *options,
                    struct session **out_session,
                    struct error *err);
 
+/* Brings the agent's key to the master, with the token that the options' seal names:
+ * before session_create, which needs none. Blocks until it is answered, or for a
+ * minute.
+ */
+int session_join(const char *master_url,
+                 const struct session_client_options *seal,
+                 const char *name,
+                 struct error *err);
+
 enum session_conversation { SESSION_SYNC, SESSION_WORK, SESSION_FILES };
 enum session_phase {
     SESSION_IDLE, /* a call may be started */

@@ -36,19 +36,48 @@ read_join(const char *path, struct key_join *out, bool *out_found, struct error 
     return result;
 }
 
-/* Without the token: it is of no use once the key is known to the master. */
 static int write_join(const char *path, const struct key_join *join, struct error *err)
 {
-    struct key_join plain = *join;
     char text[KEY_JOIN_SIZE + 1];
 
-    plain.has_token = false;
-    if (key_join_format(&plain, text, err) != 0) {
+    if (key_join_format(join, text, err) != 0) {
         return -1;
     }
     size_t size = strlen(text);
     text[size++] = '\n';
     return fs_write_durable(path, text, size, 0600, err);
+}
+
+/* Whether the folder's join string is of the same master: then it was joined before. */
+static int has_joined(const char *path,
+                      const struct key_join *join,
+                      bool *out_joined,
+                      struct error *err)
+{
+    struct key_join known;
+    bool found;
+
+    if (read_join(path, &known, &found, err) != 0) {
+        return -1;
+    }
+    *out_joined = found &&
+                  memcmp(known.cluster, join->cluster, KEY_CLUSTER_SIZE) == 0 &&
+                  memcmp(known.public_key, join->public_key, KEY_SIZE) == 0;
+    return 0;
+}
+
+static int take_join(const char *path, struct key_join *join, struct error *err)
+{
+    bool joined = true;
+
+    if (join->has_token && has_joined(path, join, &joined, err) != 0) {
+        return -1;
+    }
+    if (!joined) {
+        return 0; // to be written once it has
+    }
+    join->has_token = false;
+    return write_join(path, join, err);
 }
 
 static int find_join(const struct seal_request *request,
@@ -63,7 +92,7 @@ static int find_join(const struct seal_request *request,
     if (key_join_parse(request->join, &seal->join, err) != 0) {
         return -1;
     }
-    return path ? write_join(path, &seal->join, err) : 0;
+    return path ? take_join(path, &seal->join, err) : 0;
 }
 
 static int find_key(const struct seal_request *request,
@@ -105,6 +134,17 @@ int seal_open(const struct seal_request *request, struct seal *out, struct error
     key_wipe(&seal, sizeof(seal));
     free(join);
     free(key);
+    return result;
+}
+
+int seal_remember(const char *folder, struct seal *seal, struct error *err)
+{
+    char *path = fs_join(folder, JOIN_FILE);
+
+    seal->join.has_token = false;
+    key_wipe(seal->join.token, sizeof(seal->join.token));
+    int result = write_join(path, &seal->join, err);
+    free(path);
     return result;
 }
 

@@ -4,8 +4,11 @@
  * A join string says which master and how it proves itself; a key of one's own says who
  * one is. Both are kept in a folder, so that a program is told the join string once:
  *
- *   FOLDER/join   the string, without the token that may have stood in it
+ *   FOLDER/join   the string, without a token
  *   FOLDER/key    the program's own key, mode 0600, made at the first start
+ *
+ * A string with a token is kept once the program has joined (seal_remember); until then
+ * join.has_token asks for that. One that is given again later is then without effect.
  *
  * Blocks on the disk; single-threaded, at the start of a program. */
 #ifndef CORTEX_COMMON_SEAL_H
@@ -32,6 +35,9 @@ struct seal {
 /* Reads or makes what is there to be. INVALID_ARGUMENT for a join string or key that is
  * none, or for a key file without a join string. */
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err);
+
+/* The program has joined: its token is of no more use, and forgotten. */
+int seal_remember(const char *folder, struct seal *seal, struct error *err);
 
 /* For rpc_client: the options of a session in this role under this name, which is
  * borrowed. Only of a seal that is sealed. */

@@ -28,7 +28,8 @@
 
 struct act {
     struct loop *loop;
-    struct keys *keys; /* NULL: there are none */
+    struct admission *admission; /* NULL: there are no keys */
+    struct keys *keys;           /* its own */
     struct pool *pool;
     struct pool *enqueuers;
     struct object_store *inputs;
@@ -207,6 +208,26 @@ static int check_dry_run(struct state *state, void *arg, struct error *err)
     return 0;
 }
 
+static void join(void *arg)
+{
+    struct errand *errand = arg;
+    const Cortex__V1__JoinRequest *said =
+        (const Cortex__V1__JoinRequest *)rpc_call_message(errand->call);
+    Cortex__V1__JoinReply reply = CORTEX__V1__JOIN_REPLY__INIT;
+    struct error err = {0};
+
+    if (admission_join(errand->act->admission,
+                       rpc_call_key(errand->call),
+                       rpc_call_token(errand->call),
+                       said->name,
+                       &err) != 0) {
+        rpc_call_fail(errand->call, &err, 0);
+    } else {
+        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+    }
+    free(errand);
+}
+
 void act_request(struct act *act, const struct route *route, struct rpc_call *call)
 {
     struct caller caller = caller_of(act, call);
@@ -245,6 +266,9 @@ void act_request(struct act *act, const struct route *route, struct rpc_call *ca
         break;
     case ROUTE_DRY_RUN:
         loop_post(act->loop, check_dry_run, errand);
+        break;
+    case ROUTE_JOIN: // only a session made with a token is in no role
+        pool_run(act->pool, join, errand);
         break;
     }
 }
@@ -757,7 +781,8 @@ int act_create(const struct act_options *options,
     struct submission_limits limits = SUBMISSION_LIMITS_DEFAULT;
 
     pthread_mutex_init(&act->lock, NULL);
-    act->keys = options->keys;
+    act->admission = options->admission;
+    act->keys = act->admission ? admission_keys(act->admission) : NULL;
     if (open_stores(act, options, err) != 0 || open_files(act, options, err) != 0 ||
         pool_create(ACT_POOL_THREADS, &act->pool, err) != 0 ||
         pool_create(ACT_ENQUEUE_THREADS, &act->enqueuers, err) != 0 ||

@@ -2,15 +2,22 @@
 /* admission.c - whose sessions the master accepts, and for how long */
 #include "master/admission.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "master/identity.h"
+#include "master/keys_file.h"
+
+#define NAME_SIZE 65 /* of an agent, with NUL */
 
 struct admission {
     struct identity self;
+    char *path;           // of authorized_keys
+    pthread_mutex_t lock; // of who changes or reloads it
     struct keys *keys;
 };
 
@@ -57,11 +64,13 @@ int admission_open(const char *folder,
     if (result == 0) {
         result = keys_open(path, &admission->keys, &why);
     }
-    free(path);
     if (result == 0) {
+        pthread_mutex_init(&admission->lock, NULL);
+        admission->path = path;
         *out_admission = admission;
         return 0;
     }
+    free(path);
     key_wipe(admission, sizeof(*admission));
     free(admission);
     if (why.code == ERROR_NOT_FOUND) {
@@ -85,12 +94,65 @@ struct keys *admission_keys(struct admission *admission)
     return admission->keys;
 }
 
+/* What an agent calls itself, as a comment of one line. */
+static void comment_of(const char *name, char out[NAME_SIZE])
+{
+    size_t size = 0;
+
+    for (; name[size] && size < NAME_SIZE - 1; size++) {
+        out[size] = name[size] >= ' ' && name[size] <= '~' ? name[size] : '?';
+    }
+    out[size] = '\0';
+}
+
+static int list_agent(struct admission *admission,
+                      const unsigned char key[KEY_SIZE],
+                      const char *token_id,
+                      const char *name,
+                      struct error *err)
+{
+    char text[KEY_TEXT_SIZE];
+    char comment[NAME_SIZE];
+    bool changed;
+    struct error error;
+    const struct keys_line line = {
+        .role = "agent", .token = token_id, .what = text, .comment = comment};
+
+    key_public_format(key, text);
+    comment_of(name, comment);
+    if (keys_file_add(admission->path, &line, &error) != 0) {
+        // One that is there may be revoked: that is for its next session to hear.
+        return error.code == ERROR_ALREADY_EXISTS ? 0 : error_copy(err, &error);
+    }
+    log_info("%s has joined as %s with the token %s", comment, text, token_id);
+    return keys_reload(admission->keys, &changed, err);
+}
+
+int admission_join(struct admission *admission,
+                   const unsigned char key[KEY_SIZE],
+                   const char *token_id,
+                   const char *name,
+                   struct error *err)
+{
+    pthread_mutex_lock(&admission->lock);
+    int result =
+        keys_check_token(admission->keys, token_id, key, NULL, clock_wall_ms(), err);
+    if (result == 0) {
+        result = list_agent(admission, key, token_id, name, err);
+    }
+    pthread_mutex_unlock(&admission->lock);
+    return result;
+}
+
 void admission_reload(struct admission *admission)
 {
     struct error err = {0};
     bool changed = false;
 
-    if (keys_reload(admission->keys, &changed, &err) != 0) {
+    pthread_mutex_lock(&admission->lock);
+    int result = keys_reload(admission->keys, &changed, &err);
+    pthread_mutex_unlock(&admission->lock);
+    if (result != 0) {
         log_error("%s; the keys before it go on to hold", err.message);
     } else if (changed) {
         log_info("authorized_keys has changed: %zu keys and tokens",

@@ -25,6 +25,15 @@ void admission_seal(struct admission *admission, struct session_server_options *
 /* Whose api= limits what callers see. */
 struct keys *admission_keys(struct admission *admission);
 
+/* The key, which has proven to know the token, becomes an agent's: a line of
+ * authorized_keys. Once more does no harm. UNAUTHENTICATED if the token is used up.
+ * Blocks on the disk. Thread-safe. */
+int admission_join(struct admission *admission,
+                   const unsigned char key[KEY_SIZE],
+                   const char *token_id,
+                   const char *name,
+                   struct error *err);
+
 /* Looks whether authorized_keys is another, every second or two. Blocks on the disk;
  * logs what changed, and once what is wrong with it: then the keys before hold. */
 void admission_reload(struct admission *admission);

@@ -611,12 +611,12 @@ static int check_usable(const struct entry *entry,
         return error_set(
             err, ERROR_UNAUTHENTICATED, "this %s has expired on %s", what, when);
     }
-    return is_from(entry, host) ? 0
-                                : error_set(err,
-                                            ERROR_PERMISSION_DENIED,
-                                            "this %s may not be used from %s",
-                                            what,
-                                            host);
+    return !host || is_from(entry, host) ? 0
+                                         : error_set(err,
+                                                     ERROR_PERMISSION_DENIED,
+                                                     "this %s may not be used from %s",
+                                                     what,
+                                                     host);
 }
 
 static int check_entry(const struct entry *entry,

@@ -74,9 +74,9 @@ bool keys_find_token(struct keys *keys,
                      int64_t wall_ms,
                      unsigned char out_token[KEY_SIZE]);
 
-/* Whether the key may join with the token from there: UNAUTHENTICATED if it is revoked
- * or expired or all its uses are used up (not by this key), PERMISSION_DENIED for a
- * wrong host. */
+/* Whether the key may join with the token from there (NULL: that was asked before):
+ * UNAUTHENTICATED if it is revoked or expired or all its uses are used up (not by this
+ * key), PERMISSION_DENIED for a wrong host. */
 int keys_check_token(struct keys *keys,
                      const char *token_id,
                      const unsigned char key[KEY_SIZE],

@@ -22,6 +22,7 @@
 #include "master/routes.h"
 #include "master/services.h"
 #include "master/state.h"
+#include "master/sync.h"
 
 #define MASTER_DRAIN_MS 5000 /* for replies under way, when leaving */
 #define MASTER_PROBE_S  1    /* between attempts to write, while the disk is not well */
@@ -118,7 +119,15 @@ static void incoming(void *arg, struct rpc_call *call)
     rpc_call_fail(call, &err, 0);
 }
 
-// Waits for a signal to leave and tells the loop; meanwhile looks after the keys.
+static int lose_refused(struct state *state, void *arg, struct error *err)
+{
+    struct master *master = arg;
+
+    return sync_lose_refused(state, admission_keys(master->admission), err);
+}
+
+// Waits for a signal to leave and tells the loop; meanwhile looks after the keys, which
+// may have expired though nobody changed them.
 static void *watch_signals(void *arg)
 {
     struct master *master = arg;
@@ -132,6 +141,7 @@ static void *watch_signals(void *arg)
     while ((signal_number = sigtimedwait(&set, NULL, &tick)) < 0) {
         if (master->admission) {
             admission_reload(master->admission);
+            loop_post(master->loop, lose_refused, master);
         }
     }
     log_info("leaving: got %s", strsignal(signal_number));
@@ -243,7 +253,7 @@ enum master_end master_run(const struct master_options *options, struct error *e
         open_state(master, options, err) != 0) {
         return MASTER_FAILED;
     }
-    acting.keys = master->admission ? admission_keys(master->admission) : NULL;
+    acting.admission = master->admission;
     if (act_create(&acting, &master->act, err) != 0) {
         return MASTER_FAILED;
     }

@@ -23,4 +23,9 @@ struct request {
     void *prepared; /* what a thread of the pool made of it beforehand, or NULL */
 };
 
+/* A field of the message by its name: its address; NULL if there is none of that type,
+ * or it is a repeated one. */
+const void *
+request_field(const struct request *request, const char *name, ProtobufCType type);
+
 #endif

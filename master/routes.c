@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "master/audit.h"
 #include "master/batchlist.h"
 #include "master/control.h"
 #include "master/deploy.h"
@@ -32,6 +33,8 @@
 
 #define AGENTS (ADMIN | AGENT) /* an admin's key may be an agent's too */
 
+#define JOINERS (1u << KEY_ROLE_NONE) /* who has a token, and no key of a role */
+
 /* clang-format off */
 static const struct route routes[] = {
     {"cortex.v1.AgentService/Work",         AGENTS,  ROUTE_DIRECT,  false, work_handle,       0},
@@ -39,6 +42,7 @@ static const struct route routes[] = {
     {"cortex.v1.AgentService/AppendLog",    AGENTS,  ROUTE_DIRECT,  false, supply_log,        PIECE_MAX},
     {"cortex.v1.AgentService/GetSetup",     AGENTS,  ROUTE_DIRECT,  false, supply_setup,      0},
     {"cortex.v1.AgentService/GetProject",   AGENTS,  ROUTE_DIRECT,  false, supply_project,    0},
+    {"cortex.v1.AgentService/Join",         JOINERS, ROUTE_JOIN,    false, NULL,              0},
     {"cortex.v1.Client/Info",               READERS, ROUTE_DIRECT,  true,  query_info,        0},
     {"cortex.v1.Client/PutProject",         WRITERS, ROUTE_PROJECT, false, NULL,              PIECE_MAX},
     {"cortex.v1.Client/Deploy",             WRITERS, ROUTE_DEPLOY,  false, deploy_handle,     0},
@@ -106,25 +110,12 @@ int route_permit(const struct route *route,
     return 0;
 }
 
-/* A field of a request by its name, if it has one of that type. */
-static const void *
-field_of(const ProtobufCMessage *message, const char *name, ProtobufCType type)
-{
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
-
-    return field && field->type == type && field->label == PROTOBUF_C_LABEL_NONE
-               ? (const char *)message + field->offset
-               : NULL;
-}
-
 /* An agent with a key is named by its first bytes: it speaks for itself only. */
 static int check_agent(const struct request *request, struct error *err)
 {
     const ProtobufCBinaryData *agent_id =
-        request->caller.key
-            ? field_of(request->message, "agent_id", PROTOBUF_C_TYPE_BYTES)
-            : NULL;
+        request->caller.key ? request_field(request, "agent_id", PROTOBUF_C_TYPE_BYTES)
+                            : NULL;
 
     return !agent_id ||
                    (agent_id->len == ROSTER_AGENT_ID_SIZE &&
@@ -137,6 +128,12 @@ static int check_agent(const struct request *request, struct error *err)
                            ROSTER_AGENT_ID_SIZE);
 }
 
+/* What a user who may only read may not call. */
+static bool is_command(const struct route *route)
+{
+    return has_role(route, KEY_ROLE_BRIDGE) && !has_role(route, KEY_ROLE_READ);
+}
+
 int route_handle(struct state *state,
                  const struct route *route,
                  const struct request *request,
@@ -146,7 +143,9 @@ int route_handle(struct state *state,
 
     if (check_agent(request, &failure) == 0 &&
         route->handler(state, request, &failure) == 0) {
-        return 0;
+        return is_command(route) && request->caller.key
+                   ? audit_command(state, route->method, request, err)
+                   : 0;
     }
     // The store's failures are not answers, whatever their code; others' are.
     if (store_failed(state->store)) {

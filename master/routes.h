@@ -19,6 +19,7 @@ enum route_prepare {
     ROUTE_DEPLOY,  /* a pool thread parses the file and looks into the project */
     ROUTE_PROJECT, /* a pool thread does all of it: PutProject */
     ROUTE_DRY_RUN, /* a pool thread does all of it, once the api is known */
+    ROUTE_JOIN,    /* a pool thread does all of it: Join */
 };
 
 typedef int (*route_handler)(struct state *state,
