@@ -20,6 +20,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/object.h"
+#include "common/seal.h"
 
 #define EVENTS_MAX 64
 #define RETRY_MS   100 /* before a call that failed at once is made again */
@@ -36,6 +37,7 @@ struct daemon {
     struct sandbox sandbox;
     struct cgroups cgroups;
     struct home home;
+    struct seal seal;
     struct session *session;
     struct object_store *store;
     struct output *output;
@@ -49,6 +51,7 @@ struct daemon {
     bool dumped;
     bool said_ready;
     bool said_away;
+    bool said_refused;              /* and why the master does not let it in */
     struct agent_work_request work; /* unanswered */
     bool work_pending;
     bool work_refused;     /* Sync first, then the same again */
@@ -63,11 +66,26 @@ static void wake(void *arg)
     (void)eventfd_write(daemon->wake_fd, 1);
 }
 
+static const char *master_url(const struct daemon *daemon)
+{
+    if (daemon->options->master_url) {
+        return daemon->options->master_url;
+    }
+    return daemon->seal.sealed ? daemon->seal.join.address : DAEMON_MASTER_URL;
+}
+
 /* --- replies ---------------------------------------------------------------------- */
 
 static void note_away(struct daemon *daemon, const struct error *err)
 {
-    if (!daemon->said_away && err->code != ERROR_CANCELLED) {
+    bool refused =
+        err->code == ERROR_UNAUTHENTICATED || err->code == ERROR_PERMISSION_DENIED;
+
+    if (refused && !daemon->said_refused) {
+        daemon->said_away = true;
+        daemon->said_refused = true;
+        log_error("the master does not let this agent in: %s", err->message);
+    } else if (!daemon->said_away && err->code != ERROR_CANCELLED) {
         daemon->said_away = true;
         log_warning("the master does not answer: %s", err->message);
     }
@@ -77,11 +95,12 @@ static void note_here(struct daemon *daemon)
 {
     if (daemon->said_away) {
         daemon->said_away = false;
+        daemon->said_refused = false;
         log_info("the master answers again");
     }
     if (!daemon->said_ready) {
         daemon->said_ready = true;
-        log_info("registered with %s", daemon->options->master_url);
+        log_info("registered with %s", master_url(daemon));
         if (daemon->options->ready_fd >= 0) {
             (void)fs_write_all(daemon->options->ready_fd, "ready\n", 6, NULL);
             (void)close(daemon->options->ready_fd);
@@ -343,15 +362,69 @@ static int open_descriptors(struct daemon *daemon, struct error *err)
     return watch(daemon, daemon->signal_fd, &daemon->signal_fd, err);
 }
 
+/* With keys the agent is whom its key says it is, and nobody else may be. */
+static int open_seal(struct daemon *daemon, struct error *err)
+{
+    const struct seal_request request = {.folder = daemon->home.folder,
+                                         .join = daemon->options->join,
+                                         .key_file = daemon->options->key_file};
+
+    if (seal_open(&request, &daemon->seal, err) != 0) {
+        return -1;
+    }
+    if (daemon->seal.sealed) {
+        memcpy(
+            daemon->home.agent_id, daemon->seal.key.public_key, SESSION_AGENT_ID_SIZE);
+    }
+    return 0;
+}
+
+/* The first start with a join token: the key is made known to the master. */
+static int join(struct daemon *daemon, struct error *err)
+{
+    const struct key_join *to = &daemon->seal.join;
+    struct session_client_options options;
+    char token[KEY_TOKEN_ID_SIZE];
+
+    key_token_id(to->token, token);
+    seal_options(&daemon->seal, KEY_ROLE_AGENT, NULL, &options);
+    options.token = token;
+    memcpy(options.token_secret, to->token, sizeof(options.token_secret));
+    int result = session_join(master_url(daemon), &options, daemon->options->name, err);
+    key_wipe(&options, sizeof(options));
+    if (result != 0) {
+        return error_wrap(err,
+                          "cannot join with this token, which may be used up, expired "
+                          "or revoked (`cortex-master keys token` makes another)");
+    }
+    log_info("joined %s", master_url(daemon));
+    return seal_remember(daemon->home.folder, &daemon->seal, err);
+}
+
+static int open_session(struct daemon *daemon, struct error *err)
+{
+    struct session_client_options seal;
+    struct session_options session = {.master_url = master_url(daemon),
+                                      .incarnation = id_random_number(),
+                                      .name = daemon->options->name,
+                                      .notify = wake,
+                                      .arg = daemon};
+
+    if (daemon->seal.join.has_token && join(daemon, err) != 0) {
+        return -1;
+    }
+    memcpy(session.agent_id, daemon->home.agent_id, sizeof(session.agent_id));
+    if (daemon->seal.sealed) {
+        seal_options(&daemon->seal, KEY_ROLE_AGENT, NULL, &seal);
+        session.seal = &seal;
+    }
+    return session_create(&session, &daemon->session, err);
+}
+
 static int build(struct daemon *daemon, struct error *err)
 {
     const struct daemon_options *options = daemon->options;
     struct object_options object = {.allow_file = options->allow_file};
-    struct session_options session = {.master_url = options->master_url,
-                                      .incarnation = id_random_number(),
-                                      .name = options->name,
-                                      .notify = wake,
-                                      .arg = daemon};
     struct crew_options crew = {.python = options->python,
                                 .sandbox = &daemon->sandbox,
                                 .cgroups = &daemon->cgroups,
@@ -362,9 +435,8 @@ static int build(struct daemon *daemon, struct error *err)
                                 .notify = wake,
                                 .arg = daemon};
 
-    memcpy(session.agent_id, daemon->home.agent_id, sizeof(session.agent_id));
     if (object_store_create(&object, &daemon->store, err) != 0 ||
-        session_create(&session, &daemon->session, err) != 0) {
+        open_session(daemon, err) != 0) {
         return -1;
     }
     daemon->output = output_create(daemon->store, wake, daemon);
@@ -436,8 +508,8 @@ int daemon_run(const struct daemon_options *options, struct error *err)
         (void)umask(022); // else what workers must read may be closed to them
     }
     if (home_open(options->state_dir, &daemon->sandbox, &daemon->home, err) != 0 ||
-        check_python(daemon, err) != 0 || open_descriptors(daemon, err) != 0 ||
-        build(daemon, err) != 0) {
+        open_seal(daemon, err) != 0 || check_python(daemon, err) != 0 ||
+        open_descriptors(daemon, err) != 0 || build(daemon, err) != 0) {
         return -1;
     }
     say_who(&daemon->sandbox);

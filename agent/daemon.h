@@ -12,12 +12,15 @@
 #include "agent/agent.h"
 #include "common/error.h"
 
-#define DAEMON_ENV_SIZE ((int64_t)20 << 30) /* of virtual environments */
-#define DAEMON_GRACE_MS 10000               /* after SIGTERM, for what is in predict */
-#define DAEMON_FLUSH_MS 3000                /* after that, for results and logs */
+#define DAEMON_ENV_SIZE   ((int64_t)20 << 30) /* of virtual environments */
+#define DAEMON_GRACE_MS   10000 /* after SIGTERM, for what is in predict */
+#define DAEMON_FLUSH_MS   3000  /* after that, for results and logs */
+#define DAEMON_MASTER_URL "tcp://127.0.0.1:8790"
 
 struct daemon_options {
-    const char *master_url;
+    const char *master_url; /* NULL: the join string's, or the default one */
+    const char *join;       /* join string; NULL: the state folder's, if it has one */
+    const char *key_file;   /* NULL: the state folder's */
     const char *state_dir;
     const char *name;
     const char *python;

@@ -2,7 +2,8 @@
 /* home.h - what an agent keeps in its state folder
  *
  *   lock       held while an agent runs there: two would share its name
- *   agent_id   16 bytes in hex, made once: the agent's name to the master
+ *   agent_id   16 bytes in hex, made once: the agent's name to a master without keys
+ *   key, join  the agent's key, and whose master it may call (common/seal.h)
  *   runner/    the Python side of a worker, written at each start
  *   projects/  archives by SHA-256          envs/     virtual environments by hash
  *   workers/   one folder per worker, emptied at each start

@@ -12,6 +12,7 @@
 #define SYNC_TIMEOUT_MS  (AGENT_PARK_MS + 4000) /* then the state is told anew */
 #define WORK_TIMEOUT_MS  20000
 #define FILES_TIMEOUT_MS 30000
+#define JOIN_TIMEOUT_MS  60000
 
 typedef Cortex__V1__SyncRequest sync_request;
 typedef Cortex__V1__WorkRequest work_request;
@@ -556,7 +557,8 @@ void session_finish(struct session *session, enum session_conversation conversat
 static int open_conversation(struct conversation *conversation, struct error *err)
 {
     struct session *session = conversation->session;
-    struct rpc_client_options options = {.url = session->options.master_url};
+    struct rpc_client_options options = {.url = session->options.master_url,
+                                         .seal = session->options.seal};
 
     pthread_mutex_init(&conversation->mutex, NULL);
     pthread_cond_init(&conversation->changed, NULL);
@@ -569,6 +571,30 @@ static int open_conversation(struct conversation *conversation, struct error *er
         return error_set(err, ERROR_RESOURCE_EXHAUSTED, "cannot start a thread");
     }
     return 0;
+}
+
+int session_join(const char *master_url,
+                 const struct session_client_options *seal,
+                 const char *name,
+                 struct error *err)
+{
+    const struct rpc_client_options options = {.url = master_url, .seal = seal};
+    Cortex__V1__JoinRequest request = CORTEX__V1__JOIN_REQUEST__INIT;
+    const Cortex__V1__JoinReply *reply = NULL;
+    struct rpc_client *client;
+
+    if (rpc_client_create(&options, &client, err) != 0) {
+        return -1;
+    }
+    request.name = memory_strdup(name);
+    rpc_client_set_timeout(client, JOIN_TIMEOUT_MS);
+    cortex__v1__agent_service__join(
+        rpc_client_service(client, &cortex__v1__agent_service__descriptor),
+        &request,
+        RPC_CLIENT_KEEP(Cortex__V1__JoinReply),
+        &reply);
+    free(request.name);
+    return rpc_client_result(client, err);
 }
 
 int session_create(const struct session_options *options,

@@ -20,6 +20,7 @@
 #include "agent/agent.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/session_client.h"
 
 #define SESSION_AGENT_ID_SIZE 16
 #define SESSION_LOG_CHUNKS    64 /* in one AppendLog */
@@ -29,6 +30,7 @@ struct session;
 
 struct session_options {
     const char *master_url;
+    const struct session_client_options *seal; /* NULL: frames are clear */
     unsigned char agent_id[SESSION_AGENT_ID_SIZE];
     uint64_t incarnation;
     const char *name;
@@ -40,6 +42,15 @@ struct session_options {
 int session_create(const struct session_options *options,
                    struct session **out_session,
                    struct error *err);
+
+/* Brings the agent's key to the master, with the token that the options' seal names:
+ * before session_create, which needs none. Blocks until it is answered, or for a
+ * minute.
+ */
+int session_join(const char *master_url,
+                 const struct session_client_options *seal,
+                 const char *name,
+                 struct error *err);
 
 enum session_conversation { SESSION_SYNC, SESSION_WORK, SESSION_FILES };
 enum session_phase {

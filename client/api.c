@@ -42,9 +42,12 @@ _Static_assert((int)CLIENT_BATCH_FAILED ==
                    (int)CORTEX__V1__BATCH_STATE__BATCH_STATE_FAILED,
                "batch states end alike");
 
-int client_api_create(const char *url, struct client_api **out_api, struct error *err)
+int client_api_create(const char *url,
+                      const struct session_client_options *seal,
+                      struct client_api **out_api,
+                      struct error *err)
 {
-    struct rpc_client_options options = {.url = url};
+    struct rpc_client_options options = {.url = url, .seal = seal};
     struct rpc_client *rpc;
 
     if (rpc_client_create(&options, &rpc, err) != 0) {
@@ -61,6 +64,14 @@ int client_api_create(const char *url, struct client_api **out_api, struct error
 void client_api_set_timeout(struct client_api *api, int64_t timeout_ms)
 {
     api->timeout_ms = timeout_ms;
+}
+
+int client_api_act_for(struct client_api *api,
+                       enum key_role role,
+                       const char *apis,
+                       struct error *err)
+{
+    return rpc_client_act_for(api->rpc, role, apis, err);
 }
 
 void client_api_cancel(struct client_api *api)

@@ -19,14 +19,26 @@
 #include "client/states.h"
 #include "common/error.h"
 #include "common/id.h"
+#include "common/session_client.h"
 
 struct client_api;
 
-/* Dials in the background. url is the master's address. */
-int client_api_create(const char *url, struct client_api **out_api, struct error *err);
+/* Dials in the background. url is the master's address; seal is copied, NULL: frames
+ * are clear. */
+int client_api_create(const char *url,
+                      const struct session_client_options *seal,
+                      struct client_api **out_api,
+                      struct error *err);
 
 /* For every later call; default 30,000. */
 void client_api_set_timeout(struct client_api *api, int64_t timeout_ms);
+
+/* For every later call: it is made for somebody who may do no more than this, as
+ * rpc_client_act_for says. */
+int client_api_act_for(struct client_api *api,
+                       enum key_role role,
+                       const char *apis, /* may be NULL: all */
+                       struct error *err);
 
 /* From any thread: ends the call in flight and all later ones with CANCELLED. */
 void client_api_cancel(struct client_api *api);

@@ -320,6 +320,8 @@ void codec_pack_request_head(const struct codec_request *request,
     header.method = (char *)request->method;
     header.timeout_ms = request->timeout_ms;
     header.release = (char *)request->release;
+    header.acting_role = (uint32_t)request->acting_role;
+    header.acting_apis = (char *)request->acting_apis;
     pack_head(&header.base, counter, message, out);
 }
 
@@ -382,8 +384,13 @@ int codec_unpack_request(const struct codec_frame *frame,
     const Cortex__V1__RequestHeader *header = (const void *)message;
     bool fits = take_request_id(&header->request_id, request.request_id) &&
                 take_text(header->method, request.method, sizeof(request.method)) &&
-                take_text(header->release, request.release, sizeof(request.release));
+                take_text(header->release, request.release, sizeof(request.release)) &&
+                take_text(header->acting_apis,
+                          request.acting_apis,
+                          sizeof(request.acting_apis)) &&
+                header->acting_role < KEY_ROLE_COUNT;
     request.timeout_ms = header->timeout_ms;
+    request.acting_role = fits ? (enum key_role)header->acting_role : KEY_ROLE_NONE;
     codec_message_free(message);
     if (!fits || request.timeout_ms < 1 || request.timeout_ms > RPC_TIMEOUT_MAX_MS) {
         return error_set(err,

@@ -16,8 +16,10 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/id.h"
+#include "common/key.h"
 
 #define CODEC_PREFIX_SIZE 32 /* header, session, counter and sizes */
+#define CODEC_APIS_SIZE   2048
 
 enum codec_frame_type {
     CODEC_HELLO = 1,
@@ -46,6 +48,8 @@ struct codec_request {
     char method[96];
     uint32_t timeout_ms;
     char release[32];
+    enum key_role acting_role; /* of whom a bridge asks for; NONE: of nobody */
+    char acting_apis[CODEC_APIS_SIZE];
 };
 
 struct codec_reply {

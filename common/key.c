@@ -15,7 +15,9 @@
 
 #define PUBLIC_PREFIX "cortex-public:"
 #define SECRET_PREFIX "cortex-secret:"
+#define TOKEN_PREFIX  "cortex-token:"
 #define JOIN_PREFIX   "cortex1:"
+#define JOIN_TOKEN    '#' /* between an address and the token behind it */
 
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
@@ -24,6 +26,7 @@
        */
 #define JOIN_BYTES       (KEY_CLUSTER_SIZE + KEY_SIZE + CHECKSUM_SIZE)
 #define JOIN_BASE64_SIZE 72 /* characters of JOIN_BYTES */
+#define TOKEN_ID_BYTES   16
 
 #define FILE_SIZE_MAX 4096 /* of a key's file: one line */
 #define FILE_MODE     0600
@@ -139,6 +142,24 @@ int key_public_parse(const char *text, unsigned char out[KEY_SIZE], struct error
                          text);
     }
     return 0;
+}
+
+void key_token_format(const unsigned char token[KEY_SIZE], char out[KEY_TEXT_SIZE])
+{
+    format_half(TOKEN_PREFIX, token, out);
+}
+
+bool key_token_parse(const char *text, unsigned char out[KEY_SIZE])
+{
+    return parse_half(TOKEN_PREFIX, text, strlen(text), out);
+}
+
+void key_token_id(const unsigned char token[KEY_SIZE], char out[KEY_TOKEN_ID_SIZE])
+{
+    unsigned char hash[TOKEN_ID_BYTES];
+
+    (void)crypto_generichash(hash, sizeof(hash), token, KEY_SIZE, NULL, 0);
+    (void)sodium_bin2hex(out, KEY_TOKEN_ID_SIZE, hash, sizeof(hash));
 }
 
 /* --- files --- */
@@ -274,7 +295,8 @@ static int check_address(const char *address, struct error *err)
     bool printable = size > 0 && size < KEY_ADDRESS_SIZE;
 
     for (size_t i = 0; i < size; i++) {
-        printable = printable && address[i] > ' ' && address[i] <= '~';
+        printable = printable && address[i] > ' ' && address[i] <= '~' &&
+                    address[i] != JOIN_TOKEN;
     }
     if (!printable) {
         return error_set(err,
@@ -301,17 +323,31 @@ int key_join_format(const struct key_join *join,
     memcpy(bytes + KEY_CLUSTER_SIZE, join->public_key, KEY_SIZE);
     checksum(join, bytes + KEY_CLUSTER_SIZE + KEY_SIZE);
     (void)sodium_bin2base64(text, sizeof(text), bytes, sizeof(bytes), BASE64);
-    (void)snprintf(out, KEY_JOIN_SIZE, JOIN_PREFIX "%s@%s", text, join->address);
+    int size = snprintf(out, KEY_JOIN_SIZE, JOIN_PREFIX "%s@%s", text, join->address);
+    if (join->has_token) {
+        out[size++] = JOIN_TOKEN;
+        (void)sodium_bin2base64(
+            out + size, KEY_JOIN_SIZE - (size_t)size, join->token, KEY_SIZE, BASE64);
+    }
     return 0;
+}
+
+/* What stands behind the address, if anything does. */
+static bool read_token(const char *text, struct key_join *join)
+{
+    join->has_token = text[0] == JOIN_TOKEN;
+    return !join->has_token ||
+           decode(text + 1, strlen(text + 1), join->token, KEY_SIZE);
 }
 
 static int set_join_error(struct error *err, const char *text, const char *why)
 {
     return error_set(err,
                      ERROR_INVALID_ARGUMENT,
-                     "\"%.400s\" is no join string: %s; expected what the master "
+                     "\"%.*s\" is no join string: %s; expected what the master "
                      "printed, " JOIN_PREFIX "...@ADDRESS",
-                     text,
+                     (int)(strcspn(text, "#") < 400 ? strcspn(text, "#") : 400),
+                     text, // a token behind it is a secret
                      why);
 }
 
@@ -327,13 +363,15 @@ int key_join_parse(const char *text, struct key_join *out, struct error *err)
     }
     const char *at = strchr(text, '@');
     const char *body = text + prefix_size;
-    if (!at || strlen(at + 1) >= sizeof(join.address) ||
-        !decode(body, (size_t)(at - body), bytes, sizeof(bytes))) {
+    size_t address_size = at ? strcspn(at + 1, "#") : 0;
+    if (!at || address_size >= sizeof(join.address) ||
+        !decode(body, (size_t)(at - body), bytes, sizeof(bytes)) ||
+        !read_token(at + 1 + address_size, &join)) {
         return set_join_error(err, text, "a part is missing or malformed");
     }
     memcpy(join.cluster, bytes, KEY_CLUSTER_SIZE);
     memcpy(join.public_key, bytes + KEY_CLUSTER_SIZE, KEY_SIZE);
-    (void)snprintf(join.address, sizeof(join.address), "%s", at + 1);
+    memcpy(join.address, at + 1, address_size); // the rest is zero
     checksum(&join, expected);
     if (!key_equal(expected, bytes + KEY_CLUSTER_SIZE + KEY_SIZE, CHECKSUM_SIZE)) {
         return set_join_error(err, text, "its checksum does not fit");

@@ -6,8 +6,10 @@
  *
  *   cortex-public:<43 characters>   may be shown to anybody
  *   cortex-secret:<43 characters>   lives in a file of mode 0600 and nowhere else
+ *   cortex-token:<43 characters>    a join token: who knows it may bring his own key in
  *   cortex1:<72 characters>@<address>   a join string: all that a client needs to know
- *                                   of a master, with a checksum over it
+ *                                   of a master, with a checksum over it; an agent's
+ *                                   may have #<43 characters> of a token behind it
  *
  * Call id_init first. Files block on the disk; the rest is pure. Thread-safe. Errors
  * never quote a secret. */
@@ -19,11 +21,12 @@
 
 #include "common/error.h"
 
-#define KEY_SIZE         32 /* bytes of either half */
-#define KEY_CLUSTER_SIZE 16 /* bytes of a cluster's id */
-#define KEY_TEXT_SIZE    64 /* either half written, with NUL */
-#define KEY_ADDRESS_SIZE 256
-#define KEY_JOIN_SIZE    (KEY_ADDRESS_SIZE + 96)
+#define KEY_SIZE          32 /* bytes of either half */
+#define KEY_CLUSTER_SIZE  16 /* bytes of a cluster's id */
+#define KEY_TEXT_SIZE     64 /* either half written, with NUL */
+#define KEY_ADDRESS_SIZE  256
+#define KEY_JOIN_SIZE     (KEY_ADDRESS_SIZE + 144)
+#define KEY_TOKEN_ID_SIZE 33 /* 32 hex digits and NUL */
 
 struct key_pair {
     unsigned char public_key[KEY_SIZE];
@@ -50,6 +53,8 @@ struct key_join {
     char address[KEY_ADDRESS_SIZE]; /* "tcp://10.0.0.5:8790" */
     unsigned char cluster[KEY_CLUSTER_SIZE];
     unsigned char public_key[KEY_SIZE];
+    bool has_token;
+    unsigned char token[KEY_SIZE]; /* with has_token: the secret of a join token */
 };
 
 void key_generate(struct key_pair *out);
@@ -64,6 +69,11 @@ void key_public_format(const unsigned char public_key[KEY_SIZE],
                        char out[KEY_TEXT_SIZE]);
 /* INVALID_ARGUMENT quoting the text, unless it looks like a secret. */
 int key_public_parse(const char *text, unsigned char out[KEY_SIZE], struct error *err);
+
+/* A join token: its text, and the id that names it and gives nothing of it away. */
+void key_token_format(const unsigned char token[KEY_SIZE], char out[KEY_TEXT_SIZE]);
+bool key_token_parse(const char *text, unsigned char out[KEY_SIZE]);
+void key_token_id(const unsigned char token[KEY_SIZE], char out[KEY_TOKEN_ID_SIZE]);
 
 /* Makes a pair and its file; ALREADY_EXISTS and nothing changed if there is a file. */
 int key_file_create(const char *path, struct key_pair *out, struct error *err);

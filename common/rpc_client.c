@@ -40,6 +40,8 @@ struct service {
 struct rpc_client {
     struct rpc_connection *connection;
     struct session_client *session; /* NULL: frames are clear */
+    enum key_role acting_role;      /* of every call */
+    char acting_apis[CODEC_APIS_SIZE];
     char release[32];
     size_t frame_size_max;
     struct service *services;
@@ -302,6 +304,10 @@ static void service_invoke(ProtobufCService *base,
                    base->descriptor->name,
                    method->name);
     memcpy(call.request.release, client->release, sizeof(call.request.release));
+    call.request.acting_role = client->acting_role;
+    memcpy(call.request.acting_apis,
+           client->acting_apis,
+           sizeof(call.request.acting_apis));
     forget_reply(client);
     call_run(client, &call);
     set_defaults(client);
@@ -373,6 +379,24 @@ void rpc_client_attach(struct rpc_client *client, const void *data, size_t size)
 {
     client->attachment = data;
     client->attachment_size = size;
+}
+
+int rpc_client_act_for(struct rpc_client *client,
+                       enum key_role role,
+                       const char *apis,
+                       struct error *err)
+{
+    if (apis && strlen(apis) >= sizeof(client->acting_apis)) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "the scope has %zu bytes, expected at most %zu",
+                         strlen(apis),
+                         sizeof(client->acting_apis) - 1);
+    }
+    client->acting_role = role;
+    (void)snprintf(
+        client->acting_apis, sizeof(client->acting_apis), "%s", apis ? apis : "");
+    return 0;
 }
 
 int rpc_client_result(const struct rpc_client *client, struct error *err)

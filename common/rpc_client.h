@@ -68,6 +68,14 @@ void rpc_client_set_timeout(struct rpc_client *client, int64_t timeout_ms);
 void rpc_client_set_retry(struct rpc_client *client, bool retry);
 void rpc_client_attach(struct rpc_client *client, const void *data, size_t size);
 
+/* For every later call: it is asked for somebody who may do no more than this (see
+ * acting_role in proto/rpc.proto). NULL apis: all. INVALID_ARGUMENT, and nothing set,
+ * for apis that are longer than the envelope takes. */
+int rpc_client_act_for(struct rpc_client *client,
+                       enum key_role role,
+                       const char *apis,
+                       struct error *err);
+
 /* How the last call ended: 0, or -1 with the master's error or the transport's
  * (UNAVAILABLE, DEADLINE_EXCEEDED; these say the address that was tried). */
 int rpc_client_result(const struct rpc_client *client, struct error *err);

@@ -84,6 +84,7 @@ static enum rpc_arrival arrive_sealed(struct session_server *sessions,
             out_caller->session = arrival.session;
             memcpy(out_caller->key, arrival.key, KEY_SIZE);
             out_caller->role = arrival.role;
+            memcpy(out_caller->token, arrival.token, sizeof(out_caller->token));
             return RPC_ARRIVAL_REQUEST;
         }
     }

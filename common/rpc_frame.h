@@ -26,6 +26,7 @@ struct rpc_caller {
     uint64_t session; /* 0: the frame was clear */
     unsigned char key[KEY_SIZE];
     enum key_role role; /* of a clear frame: admin, since it came from this machine */
+    char token[SESSION_TOKEN_SIZE]; /* that its session was made with, or "" */
 };
 
 /* What a message is to a server. */

@@ -541,6 +541,21 @@ enum key_role rpc_call_role(const struct rpc_call *call)
     return call->caller.role;
 }
 
+enum key_role rpc_call_acting_role(const struct rpc_call *call)
+{
+    return call->request.acting_role;
+}
+
+const char *rpc_call_acting_apis(const struct rpc_call *call)
+{
+    return call->request.acting_apis;
+}
+
+const char *rpc_call_token(const struct rpc_call *call)
+{
+    return call->caller.token;
+}
+
 void rpc_call_reply(struct rpc_call *call,
                     const ProtobufCMessage *message,
                     const void *attachment,

@@ -88,6 +88,12 @@ const unsigned char *rpc_call_key(const struct rpc_call *call);
 /* What it may do. Of a clear frame KEY_ROLE_ADMIN: it came from this machine. */
 enum key_role rpc_call_role(const struct rpc_call *call);
 
+/* For whom the caller asks; NONE if for himself. "" : apis are not limited. */
+enum key_role rpc_call_acting_role(const struct rpc_call *call);
+const char *rpc_call_acting_apis(const struct rpc_call *call);
+/* The id of the join token that the caller's session was made with, or "". */
+const char *rpc_call_token(const struct rpc_call *call);
+
 /* Answers and frees the call. Any thread; never blocks. The message and attachment are
  * copied, and sealed, before it returns. A reply over frame_size_max is sent as
  * INTERNAL. If the caller's session has ended meanwhile (its key was revoked, say), the

@@ -617,6 +617,7 @@ static enum session_arrival_kind take_data(struct session_server *server,
             kind = SESSION_OPENED;
             out->session = id;
             out->role = copy.role;
+            memcpy(out->token, copy.token, sizeof(out->token));
         }
     }
     key_wipe(&copy, sizeof(copy));

@@ -100,6 +100,7 @@ struct session_arrival {
     uint64_t session;
     unsigned char key[KEY_SIZE];
     enum key_role role;
+    char token[SESSION_TOKEN_SIZE]; /* that the session was made with, or "" */
 };
 
 struct session_server;

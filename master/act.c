@@ -28,6 +28,8 @@
 
 struct act {
     struct loop *loop;
+    struct admission *admission; /* NULL: there are no keys */
+    struct keys *keys;           /* its own */
     struct pool *pool;
     struct pool *enqueuers;
     struct object_store *inputs;
@@ -72,10 +74,20 @@ static void free_prepared(struct errand *errand)
     }
 }
 
+static struct caller caller_of(const struct act *act, const struct rpc_call *call)
+{
+    return (struct caller){.role = rpc_call_role(call),
+                           .key = act->keys ? rpc_call_key(call) : NULL,
+                           .keys = act->keys,
+                           .acting = rpc_call_acting_role(call),
+                           .acting_apis = rpc_call_acting_apis(call)};
+}
+
 static int decide(struct state *state, void *arg, struct error *err)
 {
     struct errand *errand = arg;
     struct request request = {
+        .caller = caller_of(errand->act, errand->call),
         .call = errand->call,
         .request_id = rpc_call_request_id(errand->call),
         .message = rpc_call_message(errand->call),
@@ -183,10 +195,11 @@ static int check_dry_run(struct state *state, void *arg, struct error *err)
     struct errand *errand = arg;
     const Cortex__V1__DryRunRequest *said =
         (const Cortex__V1__DryRunRequest *)rpc_call_message(errand->call);
+    struct caller caller = caller_of(errand->act, errand->call);
     struct error failure = {0};
 
     (void)err;
-    if (submit_find_api(state, said->api_name, &failure)) {
+    if (submit_find_api(state, &caller, said->api_name, &failure)) {
         pool_run(errand->act->pool, dry_run, errand);
     } else {
         rpc_call_fail(errand->call, &failure, 0);
@@ -195,13 +208,38 @@ static int check_dry_run(struct state *state, void *arg, struct error *err)
     return 0;
 }
 
+static void join(void *arg)
+{
+    struct errand *errand = arg;
+    const Cortex__V1__JoinRequest *said =
+        (const Cortex__V1__JoinRequest *)rpc_call_message(errand->call);
+    Cortex__V1__JoinReply reply = CORTEX__V1__JOIN_REPLY__INIT;
+    struct error err = {0};
+
+    if (admission_join(errand->act->admission,
+                       rpc_call_key(errand->call),
+                       rpc_call_token(errand->call),
+                       said->name,
+                       &err) != 0) {
+        rpc_call_fail(errand->call, &err, 0);
+    } else {
+        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+    }
+    free(errand);
+}
+
 void act_request(struct act *act, const struct route *route, struct rpc_call *call)
 {
+    struct caller caller = caller_of(act, call);
     struct errand *errand;
     struct error err = {0};
     size_t size;
 
     (void)rpc_call_attachment(call, &size);
+    if (route_permit(route, &caller, &err) != 0) {
+        rpc_call_fail(call, &err, 0);
+        return;
+    }
     if (size > route->attachment_max) {
         error_set(&err,
                   ERROR_OUT_OF_RANGE,
@@ -228,6 +266,9 @@ void act_request(struct act *act, const struct route *route, struct rpc_call *ca
         break;
     case ROUTE_DRY_RUN:
         loop_post(act->loop, check_dry_run, errand);
+        break;
+    case ROUTE_JOIN: // only a session made with a token is in no role
+        pool_run(act->pool, join, errand);
         break;
     }
 }
@@ -740,6 +781,8 @@ int act_create(const struct act_options *options,
     struct submission_limits limits = SUBMISSION_LIMITS_DEFAULT;
 
     pthread_mutex_init(&act->lock, NULL);
+    act->admission = options->admission;
+    act->keys = act->admission ? admission_keys(act->admission) : NULL;
     if (open_stores(act, options, err) != 0 || open_files(act, options, err) != 0 ||
         pool_create(ACT_POOL_THREADS, &act->pool, err) != 0 ||
         pool_create(ACT_ENQUEUE_THREADS, &act->enqueuers, err) != 0 ||

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "common/rpc_server.h"
+#include "master/admission.h"
 #include "master/loop.h"
 #include "master/routes.h"
 
@@ -21,6 +22,8 @@ struct act;
 struct act_options {
     const char *state_folder; /* absolute */
     bool allow_file;          /* users' file:// URLs are taken */
+    /* Whose keys say what callers may see; NULL: there are none. */
+    struct admission *admission;
 };
 
 int act_create(const struct act_options *options,

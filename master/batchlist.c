@@ -254,7 +254,8 @@ int batchlist_handle(struct state *state,
         (const Cortex__V1__ListBatchesRequest *)request->message;
     struct job_record record = {0};
 
-    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(
+            state, &request->caller, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     const struct job *job = state_job(state, said->job_id);
@@ -303,7 +304,8 @@ int batchlist_payload(struct state *state,
     uint64_t index;
     bool found = false;
 
-    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(
+            state, &request->caller, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     job_record_fini(&record);

@@ -37,6 +37,7 @@ not_stoppable(const char *api_name, uint64_t job_id, bool found, struct error *e
 
 // Whether the api has, or had, a job of this id.
 static int was_there(struct state *state,
+                     const struct caller *caller,
                      const char *api_name,
                      uint64_t job_id,
                      bool *out_found,
@@ -48,7 +49,8 @@ static int was_there(struct state *state,
         return -1;
     }
     if (*out_found) {
-        *out_found = !api_name[0] || strcmp(record.api_name, api_name) == 0;
+        *out_found = (!api_name[0] || strcmp(record.api_name, api_name) == 0) &&
+                     caller_may_see(caller, record.api_name);
         job_record_fini(&record);
     }
     return 0;
@@ -135,12 +137,19 @@ int control_stop(struct state *state, const struct request *request, struct erro
         await_stop(state, request->call, said->job_id);
         return 0;
     }
-    if (said->api_name[0] && !submit_find_api(state, said->api_name, err)) {
+    if (said->api_name[0] &&
+        !submit_find_api(state, &request->caller, said->api_name, err)) {
         return -1;
     }
     if (!job || job_state_terminal(job->record.state) ||
+        !caller_may_see(&request->caller, job->record.api_name) ||
         (said->api_name[0] && strcmp(job->record.api_name, said->api_name) != 0)) {
-        return was_there(state, said->api_name, said->job_id, &found, err) != 0
+        return was_there(state,
+                         &request->caller,
+                         said->api_name,
+                         said->job_id,
+                         &found,
+                         err) != 0
                    ? -1
                    : not_stoppable(said->api_name, said->job_id, found, err);
     }

@@ -62,6 +62,7 @@ static struct api_version *version_of(const struct state *state,
 
 // An endpoint belongs to one name, in the cluster and in the file.
 static int check_endpoint(const struct state *state,
+                          const struct caller *caller,
                           const struct api_spec *spec,
                           struct error *err)
 {
@@ -76,7 +77,8 @@ static int check_endpoint(const struct state *state,
                                   "already used by %s",
                                   spec->name,
                                   spec->endpoint,
-                                  other->name);
+                                  caller_may_see(caller, other->name) ? other->name
+                                                                      : "another api");
         }
     }
     return 0;
@@ -129,11 +131,27 @@ check_compute(const struct state *state, const struct api_spec *spec, struct err
                : 0;
 }
 
+// Its api= says which names a key may give.
 static int
-check_all(const struct state *state, const struct api_specs *specs, struct error *err)
+check_scope(const struct caller *caller, const struct api_spec *spec, struct error *err)
+{
+    return caller_may_see(caller, spec->name)
+               ? 0
+               : error_set(err,
+                           ERROR_PERMISSION_DENIED,
+                           "%s (BatchAPI): this key is for other apis: its api= in the "
+                           "master's authorized_keys has no pattern that fits the name",
+                           spec->name);
+}
+
+static int check_all(const struct state *state,
+                     const struct caller *caller,
+                     const struct api_specs *specs,
+                     struct error *err)
 {
     for (size_t i = 0; i < specs->count; i++) {
-        if (check_endpoint(state, &specs->specs[i], err) != 0 ||
+        if (check_scope(caller, &specs->specs[i], err) != 0 ||
+            check_endpoint(state, caller, &specs->specs[i], err) != 0 ||
             check_compute(state, &specs->specs[i], err) != 0) {
             return -1;
         }
@@ -206,7 +224,7 @@ int deploy_handle(struct state *state, const struct request *request, struct err
     if (prepared->error.code != ERROR_OK) {
         return error_copy(err, &prepared->error);
     }
-    if (check_all(state, &prepared->specs, err) != 0) {
+    if (check_all(state, &request->caller, &prepared->specs, err) != 0) {
         return -1;
     }
     Cortex__V1__DeployReply *reply = message_new(&cortex__v1__deploy_reply__descriptor);
@@ -274,7 +292,7 @@ int deploy_delete(struct state *state, const struct request *request, struct err
         reply_deleting(state, request->call, said->api_name);
         return 0;
     }
-    if (!submit_find_api(state, said->api_name, err) ||
+    if (!submit_find_api(state, &request->caller, said->api_name, err) ||
         stop_jobs(state, said->api_name, err) != 0) {
         return -1;
     }

@@ -36,6 +36,10 @@ struct entry {
     size_t network_count; /* 0: from anywhere */
     char **apis;
     size_t api_count; /* 0: all */
+    bool is_token;    /* `key` is a token's secret */
+    uint32_t uses;    /* of a token; 0: any number */
+    /* A token's own id; of a key, that of the token it has joined with. */
+    char token[KEY_TOKEN_ID_SIZE];
 };
 
 /* What a file said, sorted by key. */
@@ -91,12 +95,24 @@ static const struct entry *find_entry(const struct table *table,
     struct entry wanted = {.line = 0};
 
     memcpy(wanted.key, key, KEY_SIZE);
-    return table->count == 0 ? NULL
-                             : bsearch(&wanted,
-                                       table->entries,
-                                       table->count,
-                                       sizeof(wanted),
-                                       compare_entries);
+    const struct entry *entry = table->count == 0 ? NULL
+                                                  : bsearch(&wanted,
+                                                            table->entries,
+                                                            table->count,
+                                                            sizeof(wanted),
+                                                            compare_entries);
+    return entry && !entry->is_token ? entry : NULL;
+}
+
+static const struct entry *find_token(const struct table *table, const char *token_id)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct entry *entry = &table->entries[i];
+        if (entry->is_token && strcmp(entry->token, token_id) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 /* --- a line --- */
@@ -233,6 +249,29 @@ static int read_expiry(struct entry *entry, char *value, struct error *err)
         err, "expires", value, "a day such as 2027-01-31, or 2027-01-31T12:00:00Z");
 }
 
+static int read_uses(struct entry *entry, char *value, struct error *err)
+{
+    char *end = NULL;
+    unsigned long uses = strtoul(value, &end, 10);
+
+    if (!isdigit((unsigned char)value[0]) || *end != '\0' || uses < 1 ||
+        uses > KEYS_MAX) {
+        return set_value_error(err, "uses", value, "a number from 1 to 16384");
+    }
+    entry->uses = (uint32_t)uses;
+    return 0;
+}
+
+static int read_token(struct entry *entry, char *value, struct error *err)
+{
+    if (strlen(value) != KEY_TOKEN_ID_SIZE - 1 ||
+        strspn(value, "0123456789abcdef") != KEY_TOKEN_ID_SIZE - 1) {
+        return set_value_error(err, "token", value, "a token's id of 32 hex digits");
+    }
+    memcpy(entry->token, value, KEY_TOKEN_ID_SIZE);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*read)(struct entry *entry, char *value, struct error *err);
@@ -241,6 +280,8 @@ static const struct {
     {"api", read_apis},
     {"from", read_networks},
     {"expires", read_expiry},
+    {"uses", read_uses},
+    {"token", read_token},
 };
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
@@ -270,9 +311,38 @@ read_option(struct entry *entry, char *word, unsigned *seen, struct error *err)
     }
     return error_set(err,
                      ERROR_INVALID_ARGUMENT,
-                     "\"%.100s\": expected role=, api=, from=, expires=, revoked or a "
-                     "public key",
+                     "\"%.100s\": expected role=, api=, from=, expires=, uses=, "
+                     "token=, revoked or a public key",
                      word);
+}
+
+/* The word that says whose line it is. */
+static int read_key(struct entry *entry, const char *word, struct error *err)
+{
+    entry->is_token = key_token_parse(word, entry->key);
+    if (!entry->is_token && key_public_parse(word, entry->key, err) != 0) {
+        return -1;
+    }
+    if (entry->is_token) {
+        key_token_id(entry->key, entry->token);
+        entry->role = entry->role == KEY_ROLE_NONE ? KEY_ROLE_AGENT : entry->role;
+    }
+    if (entry->is_token && (entry->role != KEY_ROLE_AGENT || entry->api_count > 0)) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "with a token only agents join: expected role=agent, and no "
+                         "api=, in front of it");
+    }
+    if (!entry->is_token && entry->uses > 0) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "uses= is for tokens: a key may be used as often as it is");
+    }
+    return entry->role == KEY_ROLE_NONE && !entry->revoked
+               ? error_set(err,
+                           ERROR_INVALID_ARGUMENT,
+                           "the key has no role: expected role= in front of it")
+               : 0;
 }
 
 /* The entry of a line that is not empty. */
@@ -284,15 +354,7 @@ static int parse_line(char *line, struct entry *entry, struct error *err)
     while (next) {
         char *word = strsep(&next, " \t");
         if (strncmp(word, "cortex-", strlen("cortex-")) == 0) {
-            if (key_public_parse(word, entry->key, err) != 0) {
-                return -1;
-            }
-            if (entry->role == KEY_ROLE_NONE && !entry->revoked) {
-                return error_set(err,
-                                 ERROR_INVALID_ARGUMENT,
-                                 "the key has no role: expected role= in front of it");
-            }
-            return 0;
+            return read_key(entry, word, err);
         }
         if (*word != '\0' && read_option(entry, word, &seen, err) != 0) {
             return -1;
@@ -406,6 +468,19 @@ static int read_table(const char *path, struct table *out, struct error *err)
     return result;
 }
 
+int keys_check_text(const char *text, const char *path, struct error *err)
+{
+    struct table table;
+    char *lines = memory_strdup(text);
+    int result = parse_table(lines, path, &table, err);
+
+    free(lines);
+    if (result == 0) {
+        table_fini(&table);
+    }
+    return result;
+}
+
 static struct stamp stamp_of(const char *path)
 {
     struct stat info;
@@ -514,6 +589,36 @@ static bool is_from(const struct entry *entry, const char *host)
     return false;
 }
 
+static bool is_over(const struct entry *entry, int64_t wall_ms)
+{
+    return entry->expires_ms != 0 && wall_ms >= entry->expires_ms;
+}
+
+/* What a key and a token are both asked. */
+static int check_usable(const struct entry *entry,
+                        const char *host,
+                        int64_t wall_ms,
+                        struct error *err)
+{
+    const char *what = entry->is_token ? "token" : "key";
+    char when[CLOCK_TEXT_SIZE];
+
+    if (entry->revoked) {
+        return error_set(err, ERROR_UNAUTHENTICATED, "this %s has been revoked", what);
+    }
+    if (is_over(entry, wall_ms)) {
+        clock_format_display(entry->expires_ms, when);
+        return error_set(
+            err, ERROR_UNAUTHENTICATED, "this %s has expired on %s", what, when);
+    }
+    return !host || is_from(entry, host) ? 0
+                                         : error_set(err,
+                                                     ERROR_PERMISSION_DENIED,
+                                                     "this %s may not be used from %s",
+                                                     what,
+                                                     host);
+}
+
 static int check_entry(const struct entry *entry,
                        const char *host,
                        enum key_role wanted,
@@ -521,19 +626,8 @@ static int check_entry(const struct entry *entry,
                        enum key_role *out_role,
                        struct error *err)
 {
-    char when[CLOCK_TEXT_SIZE];
-
-    if (entry->revoked) {
-        return error_set(err, ERROR_UNAUTHENTICATED, "this key has been revoked");
-    }
-    if (entry->expires_ms != 0 && wall_ms >= entry->expires_ms) {
-        clock_format_display(entry->expires_ms, when);
-        return error_set(
-            err, ERROR_UNAUTHENTICATED, "this key has expired on %s", when);
-    }
-    if (!is_from(entry, host)) {
-        return error_set(
-            err, ERROR_PERMISSION_DENIED, "this key may not be used from %s", host);
+    if (check_usable(entry, host, wall_ms, err) != 0) {
+        return -1;
     }
     if (wanted != KEY_ROLE_NONE && wanted != entry->role &&
         entry->role != KEY_ROLE_ADMIN) {
@@ -571,6 +665,70 @@ int keys_check(struct keys *keys,
     return result;
 }
 
+bool keys_find_token(struct keys *keys,
+                     const char *token_id,
+                     int64_t wall_ms,
+                     unsigned char out_token[KEY_SIZE])
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_token(&keys->table, token_id);
+    bool good = entry && !entry->revoked && !is_over(entry, wall_ms);
+    if (good) {
+        memcpy(out_token, entry->key, KEY_SIZE);
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return good;
+}
+
+static size_t count_joined(const struct table *table, const char *token_id)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->count; i++) {
+        const struct entry *entry = &table->entries[i];
+        count += !entry->is_token && strcmp(entry->token, token_id) == 0;
+    }
+    return count;
+}
+
+static int check_uses(const struct table *table,
+                      const struct entry *token,
+                      const unsigned char key[KEY_SIZE],
+                      struct error *err)
+{
+    const struct entry *known = find_entry(table, key);
+
+    if (token->uses == 0 || (known && strcmp(known->token, token->token) == 0) ||
+        count_joined(table, token->token) < token->uses) {
+        return 0;
+    }
+    return error_set(err,
+                     ERROR_UNAUTHENTICATED,
+                     "this token is used up: %u agents have joined with it",
+                     token->uses);
+}
+
+int keys_check_token(struct keys *keys,
+                     const char *token_id,
+                     const unsigned char key[KEY_SIZE],
+                     const char *host,
+                     int64_t wall_ms,
+                     struct error *err)
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *token = find_token(&keys->table, token_id);
+    int result = token ? check_usable(token, host, wall_ms, err)
+                       : error_set(err,
+                                   ERROR_UNAUTHENTICATED,
+                                   "the token %s is not known here",
+                                   token_id);
+    if (result == 0) {
+        result = check_uses(&keys->table, token, key, err);
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return result;
+}
+
 bool keys_may_use_api(struct keys *keys,
                       const unsigned char key[KEY_SIZE],
                       const char *api_name)
@@ -583,4 +741,25 @@ bool keys_may_use_api(struct keys *keys,
     }
     pthread_mutex_unlock(&keys->lock);
     return may;
+}
+
+bool keys_are_limited(struct keys *keys, const unsigned char key[KEY_SIZE])
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_entry(&keys->table, key);
+    bool limited = !entry || entry->revoked || entry->api_count > 0;
+    pthread_mutex_unlock(&keys->lock);
+    return limited;
+}
+
+bool keys_holds_agent(struct keys *keys,
+                      const unsigned char key[KEY_SIZE],
+                      int64_t wall_ms)
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_entry(&keys->table, key);
+    bool holds = entry && !entry->revoked && !is_over(entry, wall_ms) &&
+                 (entry->role == KEY_ROLE_AGENT || entry->role == KEY_ROLE_ADMIN);
+    pthread_mutex_unlock(&keys->lock);
+    return holds;
 }

@@ -2,6 +2,7 @@
 /* main.c - cortex-master: owns apis, jobs, batching and who runs what */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/fs.h"
@@ -9,6 +10,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "master/export.h"
+#include "master/key_command.h"
 #include "master/master.h"
 
 static const char summary[] = "Owns apis, jobs and batches, and hands batches to the "
@@ -142,12 +144,27 @@ int main(int argc, char **argv)
          0},
         {0},
     };
-    const struct options table = {"cortex-master", "[OPTION]...", summary, rows, 0, 0};
+    const struct options table = {
+        "cortex-master",
+        "[OPTION]...\n"
+        "       cortex-master init [--address URL] [OPTION]...\n"
+        "       cortex-master keys add|token|list|revoke [OPTION]...",
+        summary,
+        rows,
+        0,
+        0};
     struct error err = {0};
     int positional;
     enum log_level threshold = LOG_INFO;
 
     log_init("master", LOG_INFO);
+    if (argc > 1 && (strcmp(argv[1], "init") == 0 || strcmp(argv[1], "keys") == 0)) {
+        if (id_init() != 0) {
+            log_error("there is no source of random numbers");
+            return 1;
+        }
+        return key_command(argc - 1, argv + 1);
+    }
     if (id_init() != 0 || options_parse(&table, argc, argv, &positional, &err) != 0) {
         log_error("%s", err.message);
         return 1;

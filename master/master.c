@@ -16,14 +16,17 @@
 #include "common/log.h"
 #include "common/rpc_server.h"
 #include "master/act.h"
+#include "master/admission.h"
 #include "master/loop.h"
 #include "master/recover.h"
 #include "master/routes.h"
 #include "master/services.h"
 #include "master/state.h"
+#include "master/sync.h"
 
 #define MASTER_DRAIN_MS 5000 /* for replies under way, when leaving */
 #define MASTER_PROBE_S  1    /* between attempts to write, while the disk is not well */
+#define MASTER_TICK_S   1    /* between looks at authorized_keys */
 
 struct master {
     struct store *store;
@@ -31,11 +34,12 @@ struct master {
     struct loop *loop;
     struct act *act;
     struct rpc_server *server;
+    struct admission *admission; // NULL: no keys, frames are clear
     bool read_only;
     bool well; // a write succeeded though it was read_only
 };
 
-// nng without TLS and without seal: nobody beyond this machine may call.
+// Without a seal nobody beyond this machine may call.
 static bool is_local(const char *url)
 {
     static const char *const allowed[] = {
@@ -49,14 +53,15 @@ static bool is_local(const char *url)
     return false;
 }
 
-static int check_url(const char *url, struct error *err)
+static int check_url(const struct master *master, const char *url, struct error *err)
 {
-    return is_local(url)
+    return master->admission || is_local(url)
                ? 0
                : error_set(err,
                            ERROR_INVALID_ARGUMENT,
-                           "--listen: got \"%s\"; without keys the master listens on "
-                           "this machine only, such as tcp://127.0.0.1:8790",
+                           "--listen: got \"%s\"; without keys, which `cortex-master "
+                           "init` makes, the master listens on this machine only, "
+                           "such as tcp://127.0.0.1:8790",
                            url);
 }
 
@@ -114,17 +119,31 @@ static void incoming(void *arg, struct rpc_call *call)
     rpc_call_fail(call, &err, 0);
 }
 
-// Waits for a signal to leave and tells the loop.
+static int lose_refused(struct state *state, void *arg, struct error *err)
+{
+    struct master *master = arg;
+
+    return sync_lose_refused(state, admission_keys(master->admission), err);
+}
+
+// Waits for a signal to leave and tells the loop; meanwhile looks after the keys, which
+// may have expired though nobody changed them.
 static void *watch_signals(void *arg)
 {
     struct master *master = arg;
+    struct timespec tick = {.tv_sec = MASTER_TICK_S};
     sigset_t set;
     int signal_number;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    (void)sigwait(&set, &signal_number);
+    while ((signal_number = sigtimedwait(&set, NULL, &tick)) < 0) {
+        if (master->admission) {
+            admission_reload(master->admission);
+            loop_post(master->loop, lose_refused, master);
+        }
+    }
     log_info("leaving: got %s", strsignal(signal_number));
     loop_stop(master->loop);
     return NULL;
@@ -173,9 +192,10 @@ static void say_ready(const struct master_options *options, const struct master 
         (void)dprintf(options->ready_fd, "%s\n", rpc_server_url(master->server));
         (void)close(options->ready_fd);
     }
-    log_info("start %u: listening on %s, state in %s",
+    log_info("start %u: listening on %s%s, state in %s",
              master->state.boot,
              rpc_server_url(master->server),
+             master->admission ? "" : " without keys",
              options->state_folder);
 }
 
@@ -184,12 +204,18 @@ serve(struct master *master, const struct master_options *options, struct error 
 {
     struct rpc_server_options server = {.url = options->listen_url,
                                         .services = services(incoming, master)};
+    struct session_server_options seal = {.data = NULL};
 
+    if (master->admission) {
+        admission_seal(master->admission, &seal);
+        server.seal = &seal;
+    }
     if (start_thread(watch_signals, master, err) != 0 ||
         (options->read_only && start_thread(probe_each_second, master, err) != 0) ||
         rpc_server_start(&server, &master->server, err) != 0) {
         return -1;
     }
+    key_wipe(&seal, sizeof(seal));
     say_ready(options, master);
     int result = loop_run(master->loop, err);
     if (result == 0) {
@@ -222,9 +248,13 @@ enum master_end master_run(const struct master_options *options, struct error *e
     sigaddset(&set, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN); // whoever waits for --ready-fd may be gone
-    if (check_url(options->listen_url, err) != 0 ||
-        open_state(master, options, err) != 0 ||
-        act_create(&acting, &master->act, err) != 0) {
+    if (admission_open(options->state_folder, &master->admission, err) != 0 ||
+        check_url(master, options->listen_url, err) != 0 ||
+        open_state(master, options, err) != 0) {
+        return MASTER_FAILED;
+    }
+    acting.admission = master->admission;
+    if (act_create(&acting, &master->act, err) != 0) {
         return MASTER_FAILED;
     }
     master->read_only = options->read_only;

@@ -137,7 +137,10 @@ Cortex__V1__Job *query_submitted(const struct job_record *record,
     return job;
 }
 
-static uint32_t jobs_in_progress(const struct state *state, const char *api_name)
+// Of the api (then caller may be NULL), or if that is NULL, of all that he may see.
+static uint32_t jobs_in_progress(const struct state *state,
+                                 const struct caller *caller,
+                                 const char *api_name)
 {
     uint32_t count = 0;
     size_t cursor = 0;
@@ -147,7 +150,8 @@ static uint32_t jobs_in_progress(const struct state *state, const char *api_name
     while (map_next(&state->jobs, &cursor, &key, &entry)) {
         const struct job *job = entry;
         count += !job_state_terminal(job->record.state) &&
-                 (!api_name || strcmp(job->record.api_name, api_name) == 0);
+                 (api_name ? strcmp(job->record.api_name, api_name) == 0
+                           : caller_may_see(caller, job->record.api_name));
     }
     return count;
 }
@@ -163,7 +167,7 @@ Cortex__V1__Api *query_definition(const struct state *state,
     message_text(&api->api_id, version->api_id);
     message_text(&api->spec, version->spec);
     api->updated_ns = version->deployed_ns;
-    api->jobs_in_progress = jobs_in_progress(state, version->name);
+    api->jobs_in_progress = jobs_in_progress(state, NULL, version->name);
     return api;
 }
 
@@ -205,10 +209,10 @@ int query_info(struct state *state, const struct request *request, struct error 
     message_text(&reply->release, version_text());
     message_text(&reply->bridge_url, state->settings.bridge_url);
     reply->boot = state->boot;
-    reply->jobs_in_progress = jobs_in_progress(state, NULL);
+    reply->jobs_in_progress = jobs_in_progress(state, &request->caller, NULL);
     while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
         const struct roster_agent *agent = entry;
-        if (agent->state == ROSTER_PRESENT) {
+        if (agent->state == ROSTER_PRESENT && !caller_is_limited(&request->caller)) {
             message_append(&reply->n_agents,
                            (void ***)&reply->agents,
                            describe_agent(state, agent));
@@ -254,6 +258,9 @@ int query_list_apis(struct state *state,
 
     for (size_t i = 0; i < state->api_count; i++) {
         struct listing latest = {.state = state, .limit = 1};
+        if (!caller_may_see(&request->caller, state->apis[i]->name)) {
+            continue;
+        }
         Cortex__V1__ListedApi *listed =
             message_new(&cortex__v1__listed_api__descriptor);
         listed->api = query_definition(state, state->apis[i]);
@@ -291,7 +298,7 @@ static size_t job_limit(const struct state *state,
     size_t limit = said->limit;
 
     if (limit == 0) {
-        size_t live = jobs_in_progress(state, said->api_name);
+        size_t live = jobs_in_progress(state, NULL, said->api_name);
         limit = live > QUERY_JOBS_DEFAULT ? live : QUERY_JOBS_DEFAULT;
     }
     return limit < QUERY_JOBS_MAX ? limit : QUERY_JOBS_MAX;
@@ -303,7 +310,7 @@ int query_api(struct state *state, const struct request *request, struct error *
         (const Cortex__V1__GetApiRequest *)request->message;
     struct api_version *version = NULL;
 
-    if (!(version = submit_find_api(state, said->api_name, err))) {
+    if (!(version = submit_find_api(state, &request->caller, said->api_name, err))) {
         return -1;
     }
     Cortex__V1__GetApiReply *reply =
@@ -354,6 +361,7 @@ int query_endpoint(struct state *state,
     for (size_t i = 0; i < state->api_count; i++) {
         const struct api_version *version = state->apis[i];
         if (lies_below(said->path, version->endpoint) &&
+            caller_may_see(&request->caller, version->name) &&
             (!best || strlen(version->endpoint) > strlen(best->endpoint))) {
             best = version;
         }
@@ -375,6 +383,7 @@ int query_endpoint(struct state *state,
 
 // The record of any job of the api ("": of whatever api); the caller finis it.
 int query_find_job(const struct state *state,
+                   const struct caller *caller,
                    const char *api_name,
                    uint64_t job_id,
                    struct job_record *out_record,
@@ -383,13 +392,14 @@ int query_find_job(const struct state *state,
     bool found = false;
     struct job_record record = {0};
 
-    if (api_name[0] && !submit_find_api(state, api_name, err)) {
+    if (api_name[0] && !submit_find_api(state, caller, api_name, err)) {
         return -1;
     }
     if (store_job_get(state->store, job_id, &record, &found, err) != 0) {
         return -1;
     }
-    if (found && api_name[0] && strcmp(record.api_name, api_name) != 0) {
+    if (found && ((api_name[0] && strcmp(record.api_name, api_name) != 0) ||
+                  !caller_may_see(caller, record.api_name))) {
         job_record_fini(&record);
         found = false;
     }
@@ -407,7 +417,8 @@ int query_job(struct state *state, const struct request *request, struct error *
     struct job_record record = {0};
     struct api_version *version = NULL;
 
-    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(
+            state, &request->caller, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     int result = store_api_version_get(state->store, record.api_id, &version, err);
@@ -432,7 +443,8 @@ int query_log(struct state *state, const struct request *request, struct error *
         (const Cortex__V1__ReadLogRequest *)request->message;
     struct job_record record = {0};
 
-    if (query_find_job(state, said->api_name, said->job_id, &record, err) != 0) {
+    if (query_find_job(
+            state, &request->caller, said->api_name, said->job_id, &record, err) != 0) {
         return -1;
     }
     struct action *action = outbox_add(&state->outbox, ACTION_LOG_READ);

@@ -33,9 +33,11 @@ Cortex__V1__Job *query_submitted(const struct job_record *record,
 /* Puts the message, which is taken, into the outbox as the answer. */
 void query_reply(struct state *state, void *call, ProtobufCMessage *message);
 
-/* The record of any job of the api ("" : of whatever api), live or over. The caller
- * finis it. NOT_FOUND resources.api_not_deployed or batchapi.job_not_found. */
+/* The record of any job of the api ("" : of whatever api) that who asks may see, live
+ * or over. The caller finis it. NOT_FOUND resources.api_not_deployed or
+ * batchapi.job_not_found. */
 int query_find_job(const struct state *state,
+                   const struct caller *caller,
                    const char *api_name,
                    uint64_t job_id,
                    struct job_record *out_record,

@@ -11,7 +11,10 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "master/caller.h"
+
 struct request {
+    struct caller caller;            /* all zero: the one whom nothing is hidden from */
     void *call;                      /* names the caller in the outbox; opaque here */
     const unsigned char *request_id; /* 16 bytes */
     const ProtobufCMessage *message;
@@ -19,5 +22,10 @@ struct request {
     size_t attachment_size;
     void *prepared; /* what a thread of the pool made of it beforehand, or NULL */
 };
+
+/* A field of the message by its name: its address; NULL if there is none of that type,
+ * or it is a repeated one. */
+const void *
+request_field(const struct request *request, const char *name, ProtobufCType type);
 
 #endif

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "common/id.h"
+#include "common/key.h"
 #include "common/map.h"
 
 #define ROSTER_AGENT_ID_SIZE         16
@@ -94,6 +95,8 @@ struct roster_grant {
 struct roster_agent {
     unsigned char agent_id[ROSTER_AGENT_ID_SIZE];
     enum roster_agent_state state;
+    bool has_key;
+    unsigned char key[KEY_SIZE]; /* with has_key: what it has proven who it is with */
     uint64_t incarnation;
     uint64_t former[ROSTER_FORMER_MAX]; /* incarnations before it, a ring */
     uint32_t former_count;

@@ -19,6 +19,7 @@ enum route_prepare {
     ROUTE_DEPLOY,  /* a pool thread parses the file and looks into the project */
     ROUTE_PROJECT, /* a pool thread does all of it: PutProject */
     ROUTE_DRY_RUN, /* a pool thread does all of it, once the api is known */
+    ROUTE_JOIN,    /* a pool thread does all of it: Join */
 };
 
 typedef int (*route_handler)(struct state *state,
@@ -27,6 +28,7 @@ typedef int (*route_handler)(struct state *state,
 
 struct route {
     const char *method; /* "cortex.v1.Client/GetJob" */
+    unsigned roles;     /* that may call it: a bit, 1 << role, for each */
     enum route_prepare prepare;
     bool reads;            /* writes nothing: answered while the disk is not well */
     route_handler handler; /* NULL: the pool answers */
@@ -35,6 +37,16 @@ struct route {
 
 /* NULL if there is none. */
 const struct route *route_find(const char *method);
+
+/* Whether the caller's role may call it: PERMISSION_DENIED. A bridge may call what is
+ * on its row and what the token it asks for may; whoever else asks for a token may call
+ * what both may. Which objects he may name is the handlers' to say. */
+int route_permit(const struct route *route,
+                 const struct caller *caller,
+                 struct error *err);
+
+/* The rows, in no order, for who tests them all. */
+const struct route *route_rows(size_t *out_count);
 
 /* Runs the handler; what it returns as an error becomes an answer. -1 only when the
  * store failed: then nothing may be committed. */

@@ -219,7 +219,15 @@ int store_worker_put(struct store *store,
                      uint64_t job_id,
                      const unsigned char agent_id[16],
                      struct error *err);
+/* It is remembered whose it was. */
 int store_worker_delete(struct store *store, uint64_t worker_id, struct error *err);
+/* Whether a worker of the job that has ended was the agent's. */
+int store_worker_was(struct store *store,
+                     uint64_t worker_id,
+                     uint64_t job_id,
+                     const unsigned char agent_id[16],
+                     bool *out_was,
+                     struct error *err);
 typedef int (*store_worker_fn)(void *arg,
                                uint64_t worker_id,
                                uint64_t job_id,

@@ -199,8 +199,44 @@ int store_worker_put(struct store *store,
 
 int store_worker_delete(struct store *store, uint64_t worker_id, struct error *err)
 {
-    return store_run(
-        store, err, "DELETE FROM worker WHERE worker_id = ?1", "i", (int64_t)worker_id);
+    return store_run(store,
+                     err,
+                     "INSERT OR REPLACE INTO ended_worker"
+                     " SELECT worker_id, job_id, agent_id FROM worker"
+                     " WHERE worker_id = ?1",
+                     "i",
+                     (int64_t)worker_id) != 0
+               ? -1
+               : store_run(store,
+                           err,
+                           "DELETE FROM worker WHERE worker_id = ?1",
+                           "i",
+                           (int64_t)worker_id);
+}
+
+int store_worker_was(struct store *store,
+                     uint64_t worker_id,
+                     uint64_t job_id,
+                     const unsigned char agent_id[16],
+                     bool *out_was,
+                     struct error *err)
+{
+    sqlite3_stmt *row = store_query(store,
+                                    err,
+                                    "SELECT 1 FROM ended_worker WHERE worker_id = ?1"
+                                    " AND job_id = ?2 AND agent_id = ?3",
+                                    "iib",
+                                    (int64_t)worker_id,
+                                    (int64_t)job_id,
+                                    agent_id,
+                                    (size_t)16);
+    int got = row ? store_step(store, row, err) : -1;
+
+    if (row) {
+        store_done(row);
+    }
+    *out_was = got > 0;
+    return got < 0 ? -1 : 0;
 }
 
 int store_worker_each(struct store *store,

@@ -179,6 +179,8 @@ int store_job_delete_all(struct store *store, const char *api_name, struct error
         "?1)",
         "DELETE FROM dead_letter WHERE job_id IN (SELECT job_id FROM job WHERE "
         "api_name = ?1)",
+        "DELETE FROM ended_worker WHERE job_id IN (SELECT job_id FROM job WHERE "
+        "api_name = ?1)",
         "DELETE FROM submission_key WHERE api_name = ?1",
         "DELETE FROM job WHERE api_name = ?1",
     };

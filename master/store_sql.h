@@ -10,7 +10,7 @@
 
 #include "master/store.h"
 
-#define STORE_STATEMENTS_MAX 64
+#define STORE_STATEMENTS_MAX 96
 
 struct store {
     sqlite3 *db;

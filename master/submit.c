@@ -24,10 +24,13 @@ void submit_prepared_free(struct submit_prepared *prepared)
     }
 }
 
-struct api_version *
-submit_find_api(const struct state *state, const char *name, struct error *err)
+struct api_version *submit_find_api(const struct state *state,
+                                    const struct caller *caller,
+                                    const char *name,
+                                    struct error *err)
 {
-    struct api_version *version = state_api(state, name);
+    struct api_version *version =
+        caller_may_see(caller, name) ? state_api(state, name) : NULL;
 
     if (!version) {
         error_set_kind(err,
@@ -167,7 +170,7 @@ static int decide(struct state *state,
     struct api_version *version = NULL;
     char own_key[REQUEST_KEY_SIZE];
 
-    if (!(version = submit_find_api(state, said->api_name, err))) {
+    if (!(version = submit_find_api(state, &request->caller, said->api_name, err))) {
         return -1;
     }
     if (prepared->error.code != ERROR_OK) {

@@ -37,9 +37,12 @@ int submit_handle(struct state *state,
                   const struct request *request,
                   struct error *err);
 
-/* NULL with NOT_FOUND resources.api_not_deployed if there is no such api. Borrowed. */
-struct api_version *
-submit_find_api(const struct state *state, const char *name, struct error *err);
+/* NULL with NOT_FOUND resources.api_not_deployed if there is no such api, or none that
+ * the caller may see. Borrowed. */
+struct api_version *submit_find_api(const struct state *state,
+                                    const struct caller *caller,
+                                    const char *name,
+                                    struct error *err);
 
 /* The enqueuer has written a segment: its batches exist once this is committed. False
  * in *out_going_on: the job is no longer enqueuing. */

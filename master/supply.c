@@ -66,12 +66,47 @@ static void add_env(Cortex__V1__GetSetupReply *reply, const struct api_version *
     }
 }
 
+/* The caller, if it is an agent with a key. Where there are no keys any agent may ask
+ * for anything. */
+static const struct roster_agent *agent_of(const struct state *state,
+                                           const struct request *request)
+{
+    return roster_agent_get(&state->roster, request->caller.key);
+}
+
+static bool
+has_job(const struct state *state, const struct request *request, uint64_t job_id)
+{
+    if (!request->caller.key) {
+        return true;
+    }
+    const struct roster_agent *agent = agent_of(state, request);
+    for (const struct roster_worker *worker = agent ? agent->workers : NULL; worker;
+         worker = worker->next) {
+        if (worker->job_id == job_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int not_its_job(uint64_t job_id, struct error *err)
+{
+    return error_set(err,
+                     ERROR_PERMISSION_DENIED,
+                     "job_id: this agent has no worker of job %016" PRIx64,
+                     job_id);
+}
+
 int supply_setup(struct state *state, const struct request *request, struct error *err)
 {
     const Cortex__V1__GetSetupRequest *said =
         (const Cortex__V1__GetSetupRequest *)request->message;
     const struct job *job = state_job(state, said->job_id);
 
+    if (!has_job(state, request, said->job_id)) {
+        return not_its_job(said->job_id, err);
+    }
     if (!job) {
         return query_unknown_job("any", said->job_id, err);
     }
@@ -92,9 +127,41 @@ int supply_setup(struct state *state, const struct request *request, struct erro
     return 0;
 }
 
+/* Whether the agent has the worker, or had it: last lines come behind its end. */
+static int check_chunk(struct state *state,
+                       const struct request *request,
+                       const Cortex__V1__LogChunk *chunk,
+                       struct error *err)
+{
+    const struct roster_worker *worker =
+        roster_worker_get(&state->roster, chunk->worker_id);
+    bool was = false;
+
+    if (worker && worker->job_id == chunk->job_id &&
+        worker->agent == agent_of(state, request)) {
+        return 0;
+    }
+    if (store_worker_was(state->store,
+                         chunk->worker_id,
+                         chunk->job_id,
+                         request->caller.key,
+                         &was,
+                         err) != 0) {
+        return -1;
+    }
+    return was ? 0 : not_its_job(chunk->job_id, err);
+}
+
 int supply_log(struct state *state, const struct request *request, struct error *err)
 {
-    (void)err;
+    const Cortex__V1__AppendLogRequest *said =
+        (const Cortex__V1__AppendLogRequest *)request->message;
+
+    for (size_t i = 0; request->caller.key && i < said->n_chunks; i++) {
+        if (check_chunk(state, request, said->chunks[i], err) != 0) {
+            return -1;
+        }
+    }
     outbox_add(&state->outbox, ACTION_LOG_APPEND)->call = request->call;
     return 0;
 }
@@ -107,6 +174,9 @@ int supply_project(struct state *state,
         (const Cortex__V1__GetProjectRequest *)request->message;
     const struct job *job = state_job(state, said->job_id);
 
+    if (!has_job(state, request, said->job_id)) {
+        return not_its_job(said->job_id, err);
+    }
     if (!job || strcmp(job->version->project_id, said->project_id) != 0) {
         return error_set(err,
                          ERROR_PERMISSION_DENIED,

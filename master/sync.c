@@ -79,6 +79,27 @@ int sync_lose_agent(struct state *state, struct roster_agent *agent, struct erro
     return 0;
 }
 
+int sync_lose_refused(struct state *state, struct keys *keys, struct error *err)
+{
+    size_t cursor = 0;
+    uint64_t hash;
+    void *entry;
+
+    while (map_next(&state->roster.agents, &cursor, &hash, &entry)) {
+        struct roster_agent *agent = entry;
+        if (!agent->has_key ||
+            keys_holds_agent(keys, agent->key, state->wall_ns / 1000000)) {
+            continue;
+        }
+        if (agent_event(state, agent, "key refused", err) != 0 ||
+            sync_lose_agent(state, agent, err) != 0) {
+            return -1;
+        }
+        cursor = 0; // the map has changed: from the start
+    }
+    return 0;
+}
+
 static void copy_capacity(struct state *state,
                           struct roster_agent *agent,
                           const Cortex__V1__SyncRequest *said)
@@ -415,6 +436,10 @@ int sync_handle(struct state *state, const struct request *request, struct error
         return -1;
     }
     assert(agent);
+    if (request->caller.key) {
+        agent->has_key = true;
+        memcpy(agent->key, request->caller.key, sizeof(agent->key));
+    }
     if (agent->parked) {
         // The newer one takes its place. What this answer tells may be overtaken and
         // ignored, so the newer one's wants are taken in behind it.

@@ -22,4 +22,8 @@ void sync_answer_all(struct state *state);
 /* The agent has not been heard of for too long: its workers are gone. It is freed. */
 int sync_lose_agent(struct state *state, struct roster_agent *agent, struct error *err);
 
+/* Gives back what agents had whose keys are refused now, as if they were lost. Their
+ * sessions end by themselves. */
+int sync_lose_refused(struct state *state, struct keys *keys, struct error *err);
+
 #endif

@@ -20,6 +20,7 @@ struct callers {
     struct callers_work *first;
     struct callers_work **end;
     char *master_url;
+    const struct session_client_options *seal; // NULL: frames are clear
     struct callers_thread *threads;
     unsigned threads_max;
     unsigned thread_count;
@@ -70,7 +71,7 @@ static int add_thread(struct callers *callers, struct error *err)
 
     thread->callers = callers;
     if (!thread->api &&
-        client_api_create(callers->master_url, &thread->api, err) != 0) {
+        client_api_create(callers->master_url, callers->seal, &thread->api, err) != 0) {
         return -1;
     }
     sigfillset(&all);
@@ -85,6 +86,7 @@ static int add_thread(struct callers *callers, struct error *err)
 }
 
 int callers_create(const char *master_url,
+                   const struct session_client_options *seal,
                    unsigned threads_max,
                    struct callers **out_callers,
                    struct error *err)
@@ -95,6 +97,7 @@ int callers_create(const char *master_url,
     pthread_cond_init(&callers->some, NULL);
     callers->end = &callers->first;
     callers->master_url = memory_strdup(master_url);
+    callers->seal = seal;
     callers->threads = memory_zalloc(threads_max * sizeof(*callers->threads));
     callers->threads_max = threads_max;
     pthread_mutex_lock(&callers->lock);

@@ -19,7 +19,9 @@ struct callers_work {
     struct callers_work *next; /* theirs */
 };
 
+/* seal is borrowed for as long as the process lives; NULL: frames are clear. */
 int callers_create(const char *master_url,
+                   const struct session_client_options *seal,
                    unsigned threads_max,
                    struct callers **out_callers,
                    struct error *err);

@@ -37,7 +37,8 @@ static int read_page(struct dry_run *run,
     char *next = NULL;
 
     client_api_set_timeout(api, CALL_TIMEOUT_MS);
-    if (client_api_dry_run(api,
+    if (client_api_act_for(api, KEY_ROLE_SUBMIT, run->api_name, err) != 0 ||
+        client_api_dry_run(api,
                            run->api_name,
                            buffer_text(&run->body),
                            run->body.size,

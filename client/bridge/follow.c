@@ -257,7 +257,9 @@ static void place_read(struct callers_work *work, struct client_api *api)
     struct error err;
 
     client_api_set_timeout(api, CALL_TIMEOUT_MS);
-    if (client_api_read_log(api,
+    // For whoever reads it: each was let in when he asked for this api's log.
+    if (client_api_act_for(api, KEY_ROLE_READ, place->api_name, &err) != 0 ||
+        client_api_read_log(api,
                             place->api_name,
                             place->job_id,
                             place->offset,

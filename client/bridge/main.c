@@ -12,6 +12,7 @@
 #include "client/bridge/token_command.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "common/seal.h"
 
 #define QUICK_THREADS_MAX 4
 #define SLOW_THREADS_MAX  8
@@ -65,6 +66,52 @@ static int open_door(const struct settings *settings,
     return listen_open(&door, &options->listen_fd, out_url, err);
 }
 
+// What the calls are sealed with. Entered the state folder already: "." is it.
+static int open_seal(const struct settings *settings,
+                     struct seal *out_seal,
+                     struct session_client_options *out_options,
+                     struct error *err)
+{
+    const struct seal_request request = {.folder = settings->state_dir ? "." : NULL,
+                                         .join = settings->join,
+                                         .key_file = settings->key_file};
+
+    if (seal_open(&request, out_seal, err) != 0) {
+        return -1;
+    }
+    if (out_seal->sealed) {
+        seal_options(out_seal, KEY_ROLE_BRIDGE, NULL, out_options);
+    }
+    return 0;
+}
+
+static int create_callers(const struct settings *settings,
+                          struct bridge *bridge,
+                          struct callers **out_logs,
+                          const char **out_master,
+                          struct error *err)
+{
+    static struct seal seal;                      // threads use it until the end
+    static struct session_client_options options; // of the process
+
+    if (open_seal(settings, &seal, &options, err) != 0) {
+        return -1;
+    }
+    const struct session_client_options *sealed = seal.sealed ? &options : NULL;
+    const char *master = settings->master ? settings->master
+                         : seal.sealed    ? seal.join.address
+                                          : SETTINGS_MASTER;
+    *out_master = master;
+    return callers_create(master, sealed, QUICK_THREADS_MAX, &bridge->quick, err) !=
+                       0 ||
+                   callers_create(
+                       master, sealed, SLOW_THREADS_MAX, &bridge->slow, err) != 0 ||
+                   callers_create(master, sealed, FOLLOW_THREADS_MAX, out_logs, err) !=
+                       0
+               ? -1
+               : 0;
+}
+
 static int run(const struct settings *settings, struct error *err)
 {
     struct bridge bridge = {.timeout_ms = settings->master_ms};
@@ -78,13 +125,12 @@ static int run(const struct settings *settings, struct error *err)
         .body_ms = settings->body_ms,
         .idle_ms = settings->idle_ms,
     };
+    const char *master;
     char *url;
 
     if (settings_enter_folder(settings, err) != 0 ||
         open_door(settings, &options, &url, err) != 0 ||
-        callers_create(settings->master, QUICK_THREADS_MAX, &bridge.quick, err) != 0 ||
-        callers_create(settings->master, SLOW_THREADS_MAX, &bridge.slow, err) != 0 ||
-        callers_create(settings->master, FOLLOW_THREADS_MAX, &logs, err) != 0) {
+        create_callers(settings, &bridge, &logs, &master, err) != 0) {
         return -1;
     }
     bridge.follow = follow_create(logs);
@@ -92,7 +138,7 @@ static int run(const struct settings *settings, struct error *err)
     if (server_create(&options, &bridge, &server, err) != 0) {
         return -1;
     }
-    log_info("listening on %s for the master at %s", url, settings->master);
+    log_info("listening on %s for the master at %s", url, master);
     settings_tell_ready(settings, url);
     server_run(server, &stop_asked);
     log_info("leaving");

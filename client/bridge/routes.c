@@ -289,6 +289,20 @@ out:
     return result;
 }
 
+// The master holds the call to what the token may do, whatever is decided here.
+static int act_for(const struct call *call, struct error *err)
+{
+    static const enum key_role roles[] = {
+        [TOKEN_NOBODY] = KEY_ROLE_READ, // of whether the master answers
+        [TOKEN_READ] = KEY_ROLE_READ,
+        [TOKEN_SUBMIT] = KEY_ROLE_SUBMIT,
+        [TOKEN_ADMIN] = KEY_ROLE_ADMIN,
+    };
+    const struct token *token = &call->request->token;
+
+    return client_api_act_for(call->api, roles[token->role], token->apis, err);
+}
+
 void routes_answer(struct bridge *bridge,
                    struct client_api *api,
                    struct request *request,
@@ -305,6 +319,10 @@ void routes_answer(struct bridge *bridge,
         return;
     }
     client_api_set_timeout(api, left_ms);
+    if (act_for(&call, &err) != 0) {
+        reply_fail(&request->reply, &err);
+        return;
+    }
     if (is_own(request->target.path)) {
         run_route(&call, own_shape(request->target.path));
     } else if (answer_api(&call, &err) != 0) {

@@ -49,6 +49,9 @@ static int locate_files(struct settings *settings, struct error *err)
         settings->tls_cert = fs_absolute(settings->tls_cert);
         settings->tls_key = fs_absolute(settings->tls_key);
     }
+    if (settings->key_file) {
+        settings->key_file = fs_absolute(settings->key_file);
+    }
     settings->tokens_demanded = settings->tokens != NULL;
     if (settings->tokens) {
         settings->tokens = fs_absolute(settings->tokens);
@@ -63,7 +66,6 @@ static int locate_files(struct settings *settings, struct error *err)
 int settings_read(int argc, char **argv, struct settings *out, struct error *err)
 {
     struct settings settings = {
-        .master = "tcp://127.0.0.1:8790",
         .listen = "127.0.0.1:8888",
         .ready_fd = -1,
         .connections_max = CONNECTIONS,
@@ -85,7 +87,24 @@ int settings_read(int argc, char **argv, struct settings *out, struct error *err
          OPTION_TEXT,
          &settings.master,
          "URL",
-         "the master's address (default tcp://127.0.0.1:8790)",
+         "the master's address (default the join string's or " SETTINGS_MASTER ")",
+         0,
+         0},
+        {"join",
+         'j',
+         OPTION_TEXT,
+         &settings.join,
+         "STRING",
+         "whose master it is: what `cortex-master init` printed; needed once",
+         0,
+         0},
+        {"key-file",
+         0,
+         OPTION_TEXT,
+         &settings.key_file,
+         "FILE",
+         "the bridge's own key, made if it is missing (default: key in the state "
+         "folder)",
          0,
          0},
         {"listen",

@@ -12,8 +12,12 @@
 #include "common/error.h"
 #include "common/log.h"
 
+#define SETTINGS_MASTER "tcp://127.0.0.1:8790"
+
 struct settings {
-    const char *master;      /* URL */
+    const char *master;      /* URL; NULL: the join string's, or the default one */
+    const char *join;        /* join string; NULL: the state folder's, if it has one */
+    const char *key_file;    /* absolute path; NULL: the state folder's */
     const char *listen;      /* HOST:PORT */
     const char *state_dir;   /* NULL: none */
     int64_t ready_fd;        /* -1: none */

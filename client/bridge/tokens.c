@@ -146,7 +146,7 @@ static int read_apis(struct token *token, const char *value, struct error *err)
             break;
         }
     }
-    if (!fine || count > TOKEN_PATTERNS_MAX) {
+    if (!fine || count > TOKEN_PATTERNS_MAX || strlen(value) >= TOKEN_APIS_SIZE) {
         return refuse_value("api",
                             value,
                             "at most 64 patterns of lower-case letters, digits, -, * "

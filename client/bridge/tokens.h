@@ -29,8 +29,9 @@
 #define TOKEN_TEXT_SIZE      (7 + 2 * TOKEN_HASH_SIZE + 1) /* "cortex_", hex and NUL */
 #define TOKEN_PATTERNS_MAX   64                            /* of one token's api= */
 #define TOKEN_PATTERN_SIZE   128                           /* bytes of one of them */
-#define TOKENS_MAX           1024                          /* in a file */
-#define TOKENS_SIZE_MAX      (1u << 20)                    /* bytes of a file */
+#define TOKEN_APIS_SIZE      2048 /* bytes of all of them, as the envelope takes them */
+#define TOKENS_MAX           1024 /* in a file */
+#define TOKENS_SIZE_MAX      (1u << 20) /* bytes of a file */
 
 enum token_role { TOKEN_NOBODY, TOKEN_READ, TOKEN_SUBMIT, TOKEN_ADMIN };
 

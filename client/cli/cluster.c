@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/cluster_keys.h"
 #include "client/cli/cluster_state.h"
 #include "client/cli/command.h"
 #include "client/cli/daemons.h"
@@ -358,17 +359,19 @@ static int check_addresses(const struct cluster_state *state, struct error *err)
                : port_check_free(settings->bridge_listen, "--bridge-listen", err);
 }
 
-// Agents that are too many, and what an `up` that was killed left on its way up.
+// Agents that are too many, what an `up` that was killed left on its way up, and all
+// of a cluster from before there were keys.
 static int stop_unfit(struct cluster_state *state, struct error *err)
 {
     size_t agents =
         given.agents > 0 ? (size_t)given.agents : state->daemon_count - CLUSTER_AGENT;
+    bool keyless = !cluster_keys_exist(state);
     bool any = false;
 
     for (size_t i = 0; i < state->daemon_count; i++) {
         struct cluster_daemon *daemon = &state->daemons[i];
         daemon->marked =
-            runs(daemon) && (!daemon->ready || i >= CLUSTER_AGENT + agents);
+            runs(daemon) && (!daemon->ready || keyless || i >= CLUSTER_AGENT + agents);
         any = any || daemon->marked;
     }
     if (any && daemons_stop(state, err) != 0) {
@@ -413,15 +416,35 @@ static int start_missing(struct cluster_state *state,
 
 static int put_environment(const struct cluster_state *state,
                            struct environments *environments,
+                           char *join,
+                           char *key_file,
                            struct error *err)
 {
     char *url = bridge_url(state);
     const struct environment environment = {.name = state->settings.env,
                                             .master = state->settings.master_listen,
+                                            .join = join,
+                                            .key_file = key_file,
                                             .bridge = url};
     int result = environments_put(environments, &environment, err);
 
     free(url);
+    return result;
+}
+
+static int make_keys(struct cluster_state *state,
+                     struct environments *environments,
+                     struct error *err)
+{
+    char *join;
+    char *key_file;
+
+    if (cluster_keys_make(state, &join, &key_file, err) != 0) {
+        return -1;
+    }
+    int result = put_environment(state, environments, join, key_file, err);
+    free(join);
+    free(key_file);
     return result;
 }
 
@@ -434,7 +457,8 @@ static int bring_up(struct cluster_state *state,
 {
     forget_dead(state);
     if (choose_all(state, err) != 0 || check_addresses(state, err) != 0 ||
-        put_environment(state, environments, err) != 0 || stop_unfit(state, err) != 0 ||
+        put_environment(state, environments, NULL, NULL, err) != 0 ||
+        stop_unfit(state, err) != 0 || make_keys(state, environments, err) != 0 ||
         start_missing(state, before, out_started, err) != 0) {
         return -1;
     }

@@ -7,6 +7,7 @@
 
 #include "client/cli/output.h"
 #include "common/buffer.h"
+#include "common/seal.h"
 
 #define ANSWER_MS 5000 /* for the first answer; a master that starts has this long */
 
@@ -24,10 +25,31 @@ static bool is_local(const char *address)
     return false;
 }
 
+// The master, under seal, says no to the key, or it is not that master.
+static int not_let_in(const struct environment *environment, struct error *err)
+{
+    struct error cause = *err;
+
+    return error_set(
+        err,
+        cause.code,
+        "environment \"%s\": %s; the key in %s has to be let in by the "
+        "administrator (`cortex-master keys add`), and the join string has "
+        "to be that master's (`cortex env configure %s --join STRING` shows "
+        "your key)",
+        environment->name,
+        cause.message,
+        environment->key_file,
+        environment->name);
+}
+
 static int no_answer(const struct environment *environment, struct error *err)
 {
     struct error cause = *err;
 
+    if (cause.code == ERROR_UNAUTHENTICATED || cause.code == ERROR_PERMISSION_DENIED) {
+        return not_let_in(environment, err);
+    }
     if (cause.code != ERROR_UNAVAILABLE && cause.code != ERROR_DEADLINE_EXCEEDED) {
         return -1;
     }
@@ -89,6 +111,28 @@ static int ask_info(struct connection *connection, struct error *err)
     return 0;
 }
 
+static int create_api(const struct environment *environment,
+                      struct client_api **out_api,
+                      struct error *err)
+{
+    struct session_client_options options;
+    struct seal seal;
+    const struct seal_request request = {.join = environment->join,
+                                         .key_file = environment->key_file};
+
+    if (!*environment->join) {
+        return client_api_create(environment->master, NULL, out_api, err);
+    }
+    if (seal_open(&request, &seal, err) != 0) {
+        return -1;
+    }
+    seal_options(&seal, KEY_ROLE_NONE, NULL, &options);
+    int result = client_api_create(environment->master, &options, out_api, err);
+    key_wipe(&options, sizeof(options));
+    key_wipe(&seal, sizeof(seal));
+    return result;
+}
+
 int connection_open(const char *env_name, struct connection *out, struct error *err)
 {
     struct connection connection = {0};
@@ -96,7 +140,7 @@ int connection_open(const char *env_name, struct connection *out, struct error *
     if (environment_pick(env_name, &connection.environment, err) != 0) {
         return -1;
     }
-    if (client_api_create(connection.environment.master, &connection.api, err) != 0) {
+    if (create_api(&connection.environment, &connection.api, err) != 0) {
         (void)error_wrap(err, "environment \"%s\"", connection.environment.name);
         goto fail;
     }

@@ -25,10 +25,10 @@
 /* --- what is run ------------------------------------------------------------------ */
 
 // The program that was built and installed with this one, else the one in PATH.
-static char *find_program(const struct cluster_daemon *daemon)
+char *daemons_program(enum cluster_role role)
 {
     char path[4096];
-    char *name = memory_format("cortex-%s", cluster_role_name(daemon->role));
+    char *name = memory_format("cortex-%s", cluster_role_name(role));
     ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
     char *slash = NULL;
 
@@ -73,7 +73,7 @@ static void add_option(struct arguments *arguments, const char *name, const char
 static struct arguments arguments_of(const struct cluster_settings *settings,
                                      const struct cluster_daemon *daemon)
 {
-    struct arguments arguments = {.list = {find_program(daemon)}, .count = 1};
+    struct arguments arguments = {.list = {daemons_program(daemon->role)}, .count = 1};
     char *fd = memory_format("%d", DETACHED_READY_FD);
     char *bridge_url = memory_format("http://%s", settings->bridge_listen);
 

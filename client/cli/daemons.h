@@ -20,4 +20,8 @@ int daemons_start(struct cluster_state *state, struct error *err);
  */
 int daemons_stop(struct cluster_state *state, struct error *err);
 
+/* The path of a role's program: the one that was built and installed with this, else
+ * its name, to be searched in PATH. The caller frees. */
+char *daemons_program(enum cluster_role role);
+
 #endif

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* env.c - `cortex env`: the environments, shown and changed */
+#include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/command.h"
 #include "client/cli/environment.h"
+#include "client/cli/home.h"
 #include "client/cli/output.h"
 #include "client/cli/render.h"
 #include "client/document.h"
@@ -15,7 +19,7 @@
 
 static struct {
     const char *master;
-    const char *master_key;
+    const char *join;
     const char *key_file;
     const char *bridge;
     const char *output;
@@ -64,24 +68,69 @@ static char *either(const char *text, char *kept)
     return text ? (char *)(uintptr_t)text : kept;
 }
 
-static int configure(struct environments *environments, char *name, struct error *err)
+static int put(struct environments *environments,
+               const struct environment *environment,
+               struct error *err)
+{
+    return environments_put(environments, environment, err) == 0
+               ? environments_save(environments, err)
+               : -1;
+}
+
+// Who the user is to a master: the key is made once, and is the same everywhere.
+static void add_key(struct buffer *message, const struct key_pair *key)
+{
+    char text[KEY_TEXT_SIZE];
+    char host[HOST_NAME_MAX + 1] = "";
+    const struct passwd *user = getpwuid(getuid());
+
+    key_public_format(key->public_key, text);
+    (void)gethostname(host, sizeof(host) - 1);
+    buffer_add_format(message,
+                      "\nyour key is %s\n"
+                      "the master's administrator lets you in with this line:\n"
+                      "    cortex-master keys add --role submit %s %s@%s",
+                      text,
+                      text,
+                      user ? user->pw_name : "somebody",
+                      host);
+}
+
+static int configure(struct environments *environments,
+                     char *name,
+                     struct buffer *message,
+                     struct error *err)
 {
     const struct environment *old = environments_find(environments, name);
     struct environment environment = old ? *old : (struct environment){.name = name};
+    struct key_join join;
+    struct key_pair key;
+    char *key_file = NULL;
 
-    if (!old && !given.master) {
+    if (!old && !given.master && !given.join) {
         return error_set(err,
                          ERROR_INVALID_ARGUMENT,
-                         "--master is required: the address of the master, such as "
-                         "tcp://127.0.0.1:8790");
+                         "--join is required: what `cortex-master init` printed; or "
+                         "--master, for a master without keys");
     }
-    environment.master = either(given.master, environment.master);
-    environment.master_key = either(given.master_key, environment.master_key);
-    environment.key_file = either(given.key_file, environment.key_file);
+    if (given.join && (key_join_parse(given.join, &join, err) != 0 ||
+                       home_key(given.key_file, &key_file, &key, err) != 0)) {
+        return -1;
+    }
+    environment.master =
+        either(given.master, given.join ? join.address : environment.master);
+    environment.join = either(given.join, environment.join);
+    environment.key_file =
+        key_file ? key_file : either(given.key_file, environment.key_file);
     environment.bridge = either(given.bridge, environment.bridge);
-    return environments_put(environments, &environment, err) == 0
-               ? environments_save(environments, err)
-               : -1;
+    int result = put(environments, &environment, err);
+    buffer_add_format(message, "configured %s environment", name);
+    if (given.join) {
+        add_key(message, &key);
+        key_wipe(&key, sizeof(key));
+    }
+    free(key_file);
+    return result;
 }
 
 static int run_configure(char **positional, int count, struct error *err)
@@ -92,13 +141,13 @@ static int run_configure(char **positional, int count, struct error *err)
     (void)count;
     int result = open_environments(&environments, err);
     if (result == 0) {
-        result = configure(&environments, positional[0], err);
+        result = configure(&environments, positional[0], &message, err);
         environments_fini(&environments);
     }
     if (result == 0) {
-        buffer_add_format(&message, "configured %s environment", positional[0]);
-        result = tell(&message, err);
+        return tell(&message, err);
     }
+    buffer_fini(&message);
     return result;
 }
 
@@ -124,7 +173,7 @@ static void add_pretty(struct buffer *out, const struct environments *environmen
             "%s%s", row->name, is_default(environments, row) ? " (default)" : "");
         const struct render_pair pairs[] = {{"name", name},
                                             {"master", row->master},
-                                            {"master key", shown(row->master_key)},
+                                            {"join string", shown(row->join)},
                                             {"key file", shown(row->key_file)},
                                             {"bridge", shown(row->bridge)}};
         if (i > 0) {
@@ -150,7 +199,7 @@ static void add_json(struct buffer *out, const struct environments *environments
         json_writer_text(&writer, "name", row->name);
         json_writer_bool(&writer, "default", is_default(environments, row));
         json_writer_text(&writer, "master", row->master);
-        json_writer_text_or_null(&writer, "master_key", row->master_key);
+        json_writer_text_or_null(&writer, "join", row->join);
         json_writer_text_or_null(&writer, "key_file", row->key_file);
         json_writer_text_or_null(&writer, "bridge", row->bridge);
         json_writer_close(&writer, '}');
@@ -281,18 +330,19 @@ static int run_delete(char **positional, int count, struct error *err)
     }
 
 static const struct option_row configure_rows[] = {
-    TEXT_OPTION("master",
-                &given.master,
-                "ADDRESS",
-                "the master's, such as tcp://127.0.0.1:8790 (needed for a new one)"),
-    TEXT_OPTION("master-key",
-                &given.master_key,
-                "KEY",
-                "the master's public key (default none)"),
+    TEXT_OPTION("join",
+                &given.join,
+                "STRING",
+                "what `cortex-master init` printed, cortex1:...@ADDRESS"),
+    TEXT_OPTION(
+        "master",
+        &given.master,
+        "ADDRESS",
+        "the master's, such as tcp://127.0.0.1:8790 (default the join string's)"),
     TEXT_OPTION("key-file",
                 &given.key_file,
                 "PATH",
-                "your own key, to prove who you are (default none)"),
+                "your own key, made if it is missing (default key beside cli.yaml)"),
     TEXT_OPTION("bridge",
                 &given.bridge,
                 "URL",
@@ -311,9 +361,11 @@ const struct command command_env_configure = {
     .usage = "[OPTION]... NAME",
     .brief = "add an environment, or change one",
     .summary = "An environment is a name for a cluster. One that exists keeps what is "
-               "not given.",
-    .examples = "cortex env configure work --master tcp://127.0.0.1:8790 "
-                "--bridge http://127.0.0.1:8888",
+               "not given.\nWith a join string your key is made, if you have none, and "
+               "its public half printed:\nthe master's administrator adds it to those "
+               "that may call.",
+    .examples = "cortex env configure work --join cortex1:...@tcp://10.0.0.5:8790 "
+                "--bridge https://10.0.0.5:8888",
     .rows = configure_rows,
     .positional_min = 1,
     .positional_max = 1,

@@ -26,7 +26,7 @@ struct field {
 static const struct field fields[] = {
     {"name", offsetof(struct environment, name), true},
     {"master", offsetof(struct environment, master), true},
-    {"master_key", offsetof(struct environment, master_key), false},
+    {"join", offsetof(struct environment, join), false},
     {"key_file", offsetof(struct environment, key_file), false},
     {"bridge", offsetof(struct environment, bridge), false},
 };
@@ -231,8 +231,8 @@ static int read_field(const struct yaml_node *node,
     return yaml_node_fail(node,
                           err,
                           "",
-                          "unknown key \"%s\": expected name, master, master_key, "
-                          "key_file or bridge",
+                          "unknown key \"%s\": expected name, master, join, key_file "
+                          "or bridge",
                           node->key);
 }
 

@@ -18,10 +18,10 @@
 
 struct environment {
     char *name;
-    char *master;     /* address: "tcp://127.0.0.1:8790" */
-    char *master_key; /* its public key, "" while none is used */
-    char *key_file;   /* the user's own key, "" while none is used */
-    char *bridge;     /* the bridge's URL, for display; "" if it was not told */
+    char *master;   /* address: "tcp://127.0.0.1:8790" */
+    char *join;     /* the master's join string, "" : it has no key */
+    char *key_file; /* the user's own key, with join */
+    char *bridge;   /* the bridge's URL, for display; "" if it was not told */
 };
 
 struct environments {

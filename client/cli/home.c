@@ -37,3 +37,24 @@ char *home_cluster_folder(struct error *err)
 {
     return in_home(".cortex/cluster", err);
 }
+
+int home_key(const char *path,
+             char **out_path,
+             struct key_pair *out_key,
+             struct error *err)
+{
+    char *folder = path ? NULL : home_settings_folder(err);
+    char *file = path ? fs_absolute(path) : folder ? fs_join(folder, "key") : NULL;
+    int result = -1;
+
+    if (file && (!folder || fs_make_folder(folder, 0700, err) == 0)) {
+        result = key_file_ensure(file, out_key, err);
+    }
+    if (result == 0) {
+        *out_path = file;
+    } else {
+        free(file);
+    }
+    free(folder);
+    return result;
+}

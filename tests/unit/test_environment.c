@@ -102,7 +102,7 @@ static void test_what_was_saved_is_loaded_again(void **state)
     struct environments environments = {0};
     const struct environment full = {.name = (char *)(uintptr_t) "null",
                                      .master = (char *)(uintptr_t)MASTER,
-                                     .master_key = (char *)(uintptr_t) "a: \"b\" # c",
+                                     .join = (char *)(uintptr_t) "a: \"b\" # c",
                                      .key_file = (char *)(uintptr_t) "/k\\\xc3\xa9y",
                                      .bridge = (char *)(uintptr_t) "http://x:1"};
 
@@ -119,7 +119,7 @@ static void test_what_was_saved_is_loaded_again(void **state)
     const struct environment *row = environments_find(&environments, "null");
     assert_non_null(row);
     assert_string_equal(row->master, MASTER);
-    assert_string_equal(row->master_key, full.master_key);
+    assert_string_equal(row->join, full.join);
     assert_string_equal(row->key_file, full.key_file);
     assert_string_equal(row->bridge, full.bridge);
     assert_string_equal(environments.rows[0].bridge, "");

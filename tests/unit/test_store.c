@@ -15,7 +15,7 @@
 #include "common/fs.h"
 #include "master/store.h"
 
-#define SCHEMA 4 /* files in master/schema */
+#define SCHEMA 5 /* files in master/schema */
 
 struct fixture {
     char folder[32];

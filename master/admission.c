@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admission.c - whose sessions the master accepts, and for how long */
+#include "master/admission.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/identity.h"
+#include "master/keys_file.h"
+
+#define NAME_SIZE 65 /* of an agent, with NUL */
+
+struct admission {
+    struct identity self;
+    char *path;           // of authorized_keys
+    pthread_mutex_t lock; // of who changes or reloads it
+    struct keys *keys;
+};
+
+static int authorize(void *data,
+                     const struct session_claim *claim,
+                     enum key_role *out_role,
+                     struct error *err)
+{
+    struct admission *admission = data;
+
+    if (!claim->token[0]) {
+        return keys_check(admission->keys,
+                          claim->key,
+                          claim->host,
+                          claim->role,
+                          claim->wall_ms,
+                          out_role,
+                          err);
+    }
+    *out_role = KEY_ROLE_NONE;
+    return keys_check_token(
+        admission->keys, claim->token, claim->key, claim->host, claim->wall_ms, err);
+}
+
+static bool find_token(void *data,
+                       const char *token,
+                       int64_t wall_ms,
+                       unsigned char out_psk[KEY_SIZE])
+{
+    struct admission *admission = data;
+
+    return keys_find_token(admission->keys, token, wall_ms, out_psk);
+}
+
+int admission_open(const char *folder,
+                   struct admission **out_admission,
+                   struct error *err)
+{
+    struct admission *admission = memory_zalloc(sizeof(*admission));
+    char *path = identity_keys_path(folder);
+    struct error why = {0};
+    int result = identity_load(folder, &admission->self, &why);
+
+    if (result == 0) {
+        result = keys_open(path, &admission->keys, &why);
+    }
+    if (result == 0) {
+        pthread_mutex_init(&admission->lock, NULL);
+        admission->path = path;
+        *out_admission = admission;
+        return 0;
+    }
+    free(path);
+    key_wipe(admission, sizeof(*admission));
+    free(admission);
+    if (why.code == ERROR_NOT_FOUND) {
+        *out_admission = NULL;
+        return 0;
+    }
+    return error_copy(err, &why);
+}
+
+void admission_seal(struct admission *admission, struct session_server_options *out)
+{
+    *out = (struct session_server_options){.key = admission->self.key,
+                                           .authorize = authorize,
+                                           .find_token = find_token,
+                                           .data = admission};
+    memcpy(out->cluster, admission->self.join.cluster, KEY_CLUSTER_SIZE);
+}
+
+struct keys *admission_keys(struct admission *admission)
+{
+    return admission->keys;
+}
+
+/* What an agent calls itself, as a comment of one line. */
+static void comment_of(const char *name, char out[NAME_SIZE])
+{
+    size_t size = 0;
+
+    for (; name[size] && size < NAME_SIZE - 1; size++) {
+        out[size] = name[size] >= ' ' && name[size] <= '~' ? name[size] : '?';
+    }
+    out[size] = '\0';
+}
+
+static int list_agent(struct admission *admission,
+                      const unsigned char key[KEY_SIZE],
+                      const char *token_id,
+                      const char *name,
+                      struct error *err)
+{
+    char text[KEY_TEXT_SIZE];
+    char comment[NAME_SIZE];
+    bool changed;
+    struct error error;
+    const struct keys_line line = {
+        .role = "agent", .token = token_id, .what = text, .comment = comment};
+
+    key_public_format(key, text);
+    comment_of(name, comment);
+    if (keys_file_add(admission->path, &line, &error) != 0) {
+        // One that is there may be revoked: that is for its next session to hear.
+        return error.code == ERROR_ALREADY_EXISTS ? 0 : error_copy(err, &error);
+    }
+    log_info("%s has joined as %s with the token %s", comment, text, token_id);
+    return keys_reload(admission->keys, &changed, err);
+}
+
+int admission_join(struct admission *admission,
+                   const unsigned char key[KEY_SIZE],
+                   const char *token_id,
+                   const char *name,
+                   struct error *err)
+{
+    pthread_mutex_lock(&admission->lock);
+    int result =
+        keys_check_token(admission->keys, token_id, key, NULL, clock_wall_ms(), err);
+    if (result == 0) {
+        result = list_agent(admission, key, token_id, name, err);
+    }
+    pthread_mutex_unlock(&admission->lock);
+    return result;
+}
+
+void admission_reload(struct admission *admission)
+{
+    struct error err = {0};
+    bool changed = false;
+
+    pthread_mutex_lock(&admission->lock);
+    int result = keys_reload(admission->keys, &changed, &err);
+    pthread_mutex_unlock(&admission->lock);
+    if (result != 0) {
+        log_error("%s; the keys before it go on to hold", err.message);
+    } else if (changed) {
+        log_info("authorized_keys has changed: %zu keys and tokens",
+                 keys_count(admission->keys));
+    }
+}

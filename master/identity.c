@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* identity.c - who the master is to those that call it */
+#include "master/identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/fs.h"
+#include "common/id.h"
+
+#define KEY_FILE        "master.key"
+#define JOIN_FILE       "join"
+#define KEYS_FILE       "authorized_keys"
+#define ADDRESS_DEFAULT "tcp://127.0.0.1:8790"
+
+static int read_join(const char *path, struct key_join *out, struct error *err)
+{
+    struct buffer text = BUFFER_INIT;
+    int result = fs_read(path, KEY_JOIN_SIZE, &text, err);
+
+    if (result == 0) {
+        char *line = memory_strdup(buffer_text(&text));
+        line[strcspn(line, "\n")] = '\0';
+        result = key_join_parse(line, out, err);
+        if (result != 0) {
+            (void)error_wrap(err, "%s", path);
+        }
+        free(line);
+    }
+    buffer_fini(&text);
+    return result;
+}
+
+static int write_join(const char *path, const struct key_join *join, struct error *err)
+{
+    char text[KEY_JOIN_SIZE + 1];
+
+    if (key_join_format(join, text, err) != 0) {
+        return -1;
+    }
+    size_t size = strlen(text);
+    text[size++] = '\n';
+    return fs_write_durable(path, text, size, 0644, err);
+}
+
+static int make_join(const char *path,
+                     const char *address,
+                     struct identity *self,
+                     struct error *err)
+{
+    struct error missing;
+
+    if (read_join(path, &self->join, &missing) != 0) {
+        if (missing.code != ERROR_NOT_FOUND) {
+            return error_copy(err, &missing);
+        }
+        id_random_bytes(self->join.cluster, KEY_CLUSTER_SIZE);
+        address = address ? address : ADDRESS_DEFAULT;
+    }
+    if (address && strlen(address) >= KEY_ADDRESS_SIZE) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "--address: it has %zu bytes, expected at most %d",
+                         strlen(address),
+                         KEY_ADDRESS_SIZE - 1);
+    }
+    if (address) {
+        (void)snprintf(self->join.address, sizeof(self->join.address), "%s", address);
+    }
+    memcpy(self->join.public_key, self->key.public_key, KEY_SIZE);
+    return write_join(path, &self->join, err);
+}
+
+int identity_make(const char *folder,
+                  const char *address,
+                  struct identity *out,
+                  struct error *err)
+{
+    struct identity self = {.join = {.address = ""}};
+    char *key = fs_join(folder, KEY_FILE);
+    char *join = fs_join(folder, JOIN_FILE);
+    int result = -1;
+
+    if (fs_make_folder(folder, 0700, err) == 0 &&
+        key_file_ensure(key, &self.key, err) == 0 &&
+        make_join(join, address, &self, err) == 0) {
+        *out = self;
+        result = 0;
+    }
+    key_wipe(&self, sizeof(self));
+    free(key);
+    free(join);
+    return result;
+}
+
+static int check_join(const char *folder, struct identity *self, struct error *err)
+{
+    char *path = fs_join(folder, JOIN_FILE);
+    struct error why = {0};
+    int result = read_join(path, &self->join, &why);
+
+    if (result != 0 ||
+        !key_equal(self->join.public_key, self->key.public_key, KEY_SIZE)) {
+        result = error_set(err,
+                           ERROR_FAILED_PRECONDITION,
+                           "%s: %s; `cortex-master init --state-dir %s` mends it",
+                           path,
+                           result != 0 ? why.message : "it is of another master's key",
+                           folder);
+    }
+    free(path);
+    return result;
+}
+
+int identity_load(const char *folder, struct identity *out, struct error *err)
+{
+    struct identity self = {.join = {.address = ""}};
+    char *key = fs_join(folder, KEY_FILE);
+    int result = key_file_load(key, &self.key, err);
+
+    if (result == 0) {
+        result = check_join(folder, &self, err);
+    }
+    if (result == 0) {
+        *out = self;
+    }
+    key_wipe(&self, sizeof(self));
+    free(key);
+    return result;
+}
+
+char *identity_keys_path(const char *folder)
+{
+    return fs_join(folder, KEYS_FILE);
+}
