@@ -278,6 +278,22 @@ static void advance_stage(struct daemon *daemon, int64_t now_ms, int64_t *out_wa
                                                        : daemon->deadline_ms);
 }
 
+/* What nng keeps open because it is stuck is given back by executing the agent anew,
+ * which nobody notices while it has no worker and nothing to tell. */
+static void run_anew_if_stuck(struct daemon *daemon)
+{
+    if (daemon->stage != SERVING || !session_was_stuck(daemon->session) ||
+        !agent_finished(daemon->agent) || !crew_finished(daemon->crew) ||
+        session_phase(daemon->session, SESSION_WORK) != SESSION_IDLE) {
+        return;
+    }
+    log_warning("nng did not connect by itself: executing the agent anew");
+    cgroups_close(&daemon->cgroups);
+    (void)execv("/proc/self/exe", daemon->options->argv);
+    log_error("cannot execute the agent anew: it leaves");
+    daemon->stage = LEFT;
+}
+
 /* --- the loop --------------------------------------------------------------------- */
 
 static void take_events(struct daemon *daemon, int timeout_ms)
@@ -322,6 +338,7 @@ static void run_loop(struct daemon *daemon)
         call_work(daemon, now_ms, &wake_ms);
         call_sync(daemon, now_ms, &wake_ms);
         crew_ship(daemon->crew, now_ms, &wake_ms);
+        run_anew_if_stuck(daemon);
         if (daemon->stage == LEFT) {
             break;
         }

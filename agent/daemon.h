@@ -31,11 +31,13 @@ struct daemon_options {
     bool allow_file;
     int ready_fd; /* -1: none; gets a line when the master knows the agent */
     int64_t grace_ms;
+    char **argv; /* to execute the agent anew with */
 };
 
 /* Runs until SIGTERM or SIGINT and everything is given back (0), or -1 if it cannot
- * start. Call it from the main thread, before there are others. Afterwards the process
- * must end by _exit: nng's sockets cannot be closed. */
+ * start. If nng got stuck it executes the program anew once there is no worker; until
+ * then all goes on. Call it from the main thread, before there are others. Afterwards
+ * the process must end by _exit: nng's sockets cannot be closed. */
 int daemon_run(const struct daemon_options *options, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - how cortex-agent is started */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,7 +211,9 @@ int main(int argc, char **argv)
         read_level(level_text, &level, &err) == 0 &&
         read_capacity(&options, cpu, memory_bytes, gpus, &err) == 0) {
         log_init("agent", level);
-        options.ready_fd = (int)ready_fd;
+        // One executed anew finds it closed, and its number may be another file's.
+        options.ready_fd = fcntl((int)ready_fd, F_GETFD) >= 0 ? (int)ready_fd : -1;
+        options.argv = argv;
         options.grace_ms = grace_ms;
         if (id_init() != 0) {
             (void)error_set(

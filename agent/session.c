@@ -617,6 +617,16 @@ int session_create(const struct session_options *options,
     return 0;
 }
 
+bool session_was_stuck(const struct session *session)
+{
+    for (int i = 0; i < 3; i++) {
+        if (rpc_client_redials(session->conversations[i].client) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void session_cancel(struct session *session)
 {
     for (int i = 0; i < 3; i++) {

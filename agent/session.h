@@ -125,6 +125,10 @@ int session_project_get(struct session *session,
                         uint64_t *out_size,
                         struct error *err);
 
+/* Whether nng had to be helped to connect again: it may be wedged, and keep what it
+ * should have closed (rpc_connection.h). */
+bool session_was_stuck(const struct session *session);
+
 /* Makes every call end at once with CANCELLED, now and later. */
 void session_cancel(struct session *session);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -304,4 +305,18 @@ char *fs_absolute(const char *path)
     char *whole = folder ? fs_join(folder, path) : memory_strdup(path);
     free(folder);
     return whole;
+}
+
+size_t fs_allow_descriptors(size_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); // up to the hard limit anybody may
+    }
+    return limit.rlim_cur;
 }

@@ -48,4 +48,8 @@ char *fs_absolute(const char *path);
 /* Writes all, over partial writes and EINTR. */
 int fs_write_all(int fd, const void *data, size_t size, struct error *err);
 
+/* Lets this process have `wanted` descriptors, or as many as the hard limit allows;
+ * never fewer than before. Returns how many it may have. */
+size_t fs_allow_descriptors(size_t wanted);
+
 #endif

@@ -424,3 +424,8 @@ int64_t rpc_client_heard_ms(const struct rpc_client *client)
 {
     return rpc_connection_heard_ms(client->connection);
 }
+
+unsigned rpc_client_redials(const struct rpc_client *client)
+{
+    return rpc_connection_redials(client->connection);
+}

@@ -96,4 +96,7 @@ void rpc_client_cancel(struct rpc_client *client);
  * agent's watchdog. */
 int64_t rpc_client_heard_ms(const struct rpc_client *client);
 
+/* How often nng had to be helped to connect again: see rpc_connection.h. Any thread. */
+unsigned rpc_client_redials(const struct rpc_client *client);
+
 #endif

@@ -2,10 +2,18 @@
 /* rpc_connection.c - how one message goes out over nng and its answer comes back */
 #include "common/rpc_connection.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -17,13 +25,23 @@
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 500
 
+/* When nothing could be sent for so long though somebody listens, the dialer is taken
+ * to be stuck and another is made; twice as long each time, up to the second. */
+#define REDIAL_MIN_MS 5000
+#define REDIAL_MAX_MS 60000
+#define PROBE_MS      1000 /* to see whether somebody listens */
+
 /* What is waited for. */
 enum step { STEP_SEND, STEP_RECEIVE, STEP_PAUSE };
 
 struct rpc_connection {
     nng_socket socket;
+    nng_dialer dialer;
     nng_aio *aio;
     char *url;
+    int64_t stuck_ms;    /* since when nothing could be sent; 0: the last was sent */
+    int64_t patience_ms; /* with that, before another dialer is made */
+    atomic_uint redials;
     _Atomic int64_t heard_ms;
 
     pthread_mutex_t lock; /* guards the next two */
@@ -166,6 +184,109 @@ static enum rpc_end receiving_failed(struct rpc_connection *connection,
     return RPC_LOST;
 }
 
+/* --- a stuck dialer --- */
+
+/* Connects to where the URL points, by itself: what nng would leave behind if it is
+ * stuck is closed here. */
+static bool somebody_listens(const struct sockaddr *address, socklen_t size)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    int failure = 0;
+    socklen_t failure_size = sizeof(failure);
+    bool listens = fd >= 0 && connect(fd, address, size) == 0;
+
+    if (fd >= 0 && !listens && errno == EINPROGRESS) {
+        listens = poll(&poll_fd, 1, PROBE_MS) == 1 &&
+                  getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &failure_size) == 0 &&
+                  failure == 0;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return listens;
+}
+
+static bool somebody_listens_on_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    return somebody_listens((const struct sockaddr *)&address, sizeof(address));
+}
+
+static bool somebody_listens_on_tcp(const char *host, const char *port)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    bool listens = false;
+
+    if (getaddrinfo(host, port, &hints, &found) != 0) {
+        return false;
+    }
+    for (const struct addrinfo *at = found; at && !listens; at = at->ai_next) {
+        listens = somebody_listens(at->ai_addr, at->ai_addrlen);
+    }
+    freeaddrinfo(found);
+    return listens;
+}
+
+static bool probe(const char *url)
+{
+    nng_url *parsed = NULL;
+
+    if (nng_url_parse(&parsed, url) != 0) {
+        return false;
+    }
+    bool listens = strncmp(parsed->u_scheme, "tcp", strlen("tcp")) == 0
+                       ? somebody_listens_on_tcp(parsed->u_hostname, parsed->u_port)
+                       : somebody_listens_on_unix(parsed->u_path);
+    nng_url_free(parsed);
+    return listens;
+}
+
+/* nng 1.5's dialer connects again only after its reaper has taken the connection that
+ * ended, and the reaper can be stuck for good (nng #1636). A new dialer of the same
+ * socket connects at once; it costs the descriptor that the old connection keeps. */
+static void redial(struct rpc_connection *connection)
+{
+    nng_dialer dialer;
+
+    if (probe(connection->url) &&
+        nng_dialer_create(&dialer, connection->socket, connection->url) == 0) {
+        (void)nng_dialer_close(connection->dialer);
+        (void)nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+        connection->dialer = dialer;
+        connection->patience_ms *= 2;
+        if (connection->patience_ms > REDIAL_MAX_MS) {
+            connection->patience_ms = REDIAL_MAX_MS;
+        }
+        atomic_fetch_add(&connection->redials, 1);
+    }
+}
+
+/* nng's result; the message is the connection's aio's, still if it was not 0. It is not
+ * sent again here: nng 1.5 says at times that it has sent what is given to it at the
+ * moment in which its time was over. */
+static int send_message(struct rpc_connection *connection, int64_t timeout_ms)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (connection->stuck_ms == 0) {
+        connection->stuck_ms = now_ms;
+    } else if (now_ms - connection->stuck_ms >= connection->patience_ms) {
+        redial(connection);
+        connection->stuck_ms = now_ms;
+    }
+    int64_t left_ms = connection->stuck_ms + connection->patience_ms - now_ms;
+    int rc =
+        take_step(connection, STEP_SEND, left_ms < timeout_ms ? left_ms : timeout_ms);
+    if (rc == 0) {
+        connection->stuck_ms = 0;
+    }
+    return rc;
+}
+
 enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
                                      const struct rpc_exchange *exchange,
                                      struct nng_msg *message,
@@ -175,9 +296,8 @@ enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
     int64_t left_ms = exchange->end_ms - clock_monotonic_ms();
 
     nng_aio_set_msg(connection->aio, message);
-    int rc = take_step(connection,
-                       STEP_SEND,
-                       left_ms < exchange->connect_ms ? left_ms : exchange->connect_ms);
+    int rc = send_message(
+        connection, left_ms < exchange->connect_ms ? left_ms : exchange->connect_ms);
     if (rc != 0) {
         nng_msg_free(message);
         nng_aio_set_msg(connection->aio, NULL);
@@ -188,6 +308,7 @@ enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
         return receiving_failed(connection, exchange, rc, err);
     }
     atomic_store(&connection->heard_ms, clock_monotonic_ms());
+    connection->patience_ms = REDIAL_MIN_MS;
     *out_answer = nng_aio_get_msg(connection->aio);
     return RPC_ANSWERED;
 }
@@ -219,6 +340,11 @@ void rpc_connection_cancel(struct rpc_connection *connection)
 int64_t rpc_connection_heard_ms(const struct rpc_connection *connection)
 {
     return atomic_load(&connection->heard_ms);
+}
+
+unsigned rpc_connection_redials(const struct rpc_connection *connection)
+{
+    return atomic_load(&connection->redials);
 }
 
 const char *rpc_connection_url(const struct rpc_connection *connection)
@@ -267,8 +393,7 @@ static int open_socket(struct rpc_connection *connection, size_t size_max)
 static int dial(struct rpc_connection *connection)
 {
     nng_socket socket = connection->socket;
-    nng_dialer dialer;
-    int rc = nng_dialer_create(&dialer, socket, connection->url);
+    int rc = nng_dialer_create(&connection->dialer, socket, connection->url);
 
     if (rc == 0) {
         rc = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, pipe_added, connection);
@@ -276,7 +401,7 @@ static int dial(struct rpc_connection *connection)
     if (rc == 0) {
         rc = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, pipe_removed, connection);
     }
-    return rc == 0 ? nng_dialer_start(dialer, NNG_FLAG_NONBLOCK) : rc;
+    return rc == 0 ? nng_dialer_start(connection->dialer, NNG_FLAG_NONBLOCK) : rc;
 }
 
 int rpc_connection_open(const char *url,
@@ -287,6 +412,7 @@ int rpc_connection_open(const char *url,
     struct rpc_connection *connection = memory_zalloc(sizeof(*connection));
 
     connection->url = memory_strdup(url);
+    connection->patience_ms = REDIAL_MIN_MS;
     pthread_mutex_init(&connection->lock, NULL);
     atomic_init(&connection->heard_ms, clock_monotonic_ms());
     int rc = open_socket(connection, size_max);

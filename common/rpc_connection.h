@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rpc_connection.h - how one message goes out over nng and its answer comes back
  *
- * A REQ socket with one connection, which nng makes again when it broke, and at most
- * one message in flight (more wedges nng 1.5). One thread at a time, but for
+ * A REQ socket with one connection, which is made again when it broke, and at most one
+ * message in flight (more wedges nng 1.5). One thread at a time, but for
  * rpc_connection_cancel and _heard_ms. There is no way to end one: see rpc_client.h.
  * Messages are nng's (nng_msg), named so that no other file needs its headers. */
 #ifndef CORTEX_COMMON_RPC_CONNECTION_H
@@ -60,5 +60,10 @@ void rpc_connection_cancel(struct rpc_connection *connection);
 
 /* Monotonic ms when an answer last came; the opening's until then. Any thread. */
 int64_t rpc_connection_heard_ms(const struct rpc_connection *connection);
+
+/* How often nng did not connect again though somebody listens, and was helped to. More
+ * than a few mean that it is wedged (nng #1636): each costs a descriptor then, and all
+ * is well, but only an execution anew gives them back. Any thread. */
+unsigned rpc_connection_redials(const struct rpc_connection *connection);
 
 #endif

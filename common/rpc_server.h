@@ -67,10 +67,12 @@ void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
 
 /* Watchdog for nng's wedge (nng #1636): how many descriptors of this server's
  * connections are still open though their other side has hung up. nng closes such at
- * once; more than RPC_DRIFT_MAX for 10 s means that its reaper is stuck and the process
- * should execute itself anew. Asks the kernel, since a stuck reaper no longer reports
- * that a pipe ended; two system calls a descriptor, so once a second at most. */
+ * once; more than RPC_DRIFT_MAX for RPC_DRIFT_MS means that its reaper is stuck and the
+ * process should execute itself anew. Asks the kernel, since a stuck reaper no longer
+ * reports that a pipe ended; two system calls a descriptor, so once a second at most.
+ */
 #define RPC_DRIFT_MAX 32
+#define RPC_DRIFT_MS  5000
 int rpc_server_descriptor_drift(struct rpc_server *server);
 
 /* What a call brought. All borrowed, valid until it is answered. */

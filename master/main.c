@@ -22,15 +22,8 @@ static const char summary[] = "Owns apis, jobs and batches, and hands batches to
 #define READ_ONLY_VARIABLE "CORTEX_MASTER_READ_ONLY"
 
 // The pid stays, and all that whoever started this one knows of it.
-static void run_anew(char **argv, bool read_only, const struct error *why)
+static void run_anew(char **argv)
 {
-    if (read_only) {
-        log_error("%s: from now on only what reads is answered", why->message);
-        (void)setenv(READ_ONLY_VARIABLE, "1", 1);
-    } else {
-        log_info("the disk takes writes again");
-        (void)unsetenv(READ_ONLY_VARIABLE);
-    }
     (void)execv("/proc/self/exe", argv);
     log_error("cannot execute the master anew");
 }
@@ -40,11 +33,17 @@ static int run(struct master_options *options, char **argv, struct error *err)
     options->read_only = getenv(READ_ONLY_VARIABLE) != NULL;
     enum master_end end = master_run(options, err);
 
-    if (end == MASTER_AILING || end == MASTER_WELL) {
-        run_anew(argv, end == MASTER_AILING, err);
-        return -1;
-    }
-    if (end == MASTER_FAILED) {
+    if (end == MASTER_AILING) {
+        log_error("%s: from now on only what reads is answered", err->message);
+        (void)setenv(READ_ONLY_VARIABLE, "1", 1);
+        run_anew(argv);
+    } else if (end == MASTER_WELL) {
+        log_info("the disk takes writes again");
+        (void)unsetenv(READ_ONLY_VARIABLE);
+        run_anew(argv);
+    } else if (end == MASTER_WEDGED) {
+        run_anew(argv);
+    } else if (end == MASTER_FAILED) {
         log_error("%s", err->message);
     }
     return end == MASTER_LEFT ? 0 : -1;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,10 @@
 #define MASTER_PROBE_S  1    /* between attempts to write, while the disk is not well */
 #define MASTER_TICK_S   1    /* between looks at authorized_keys */
 
+/* Connections: 5,000 agents', or half of the descriptors if there are so few. */
+#define MASTER_CONNECTIONS_MAX 16384
+#define MASTER_DESCRIPTORS_MAX 65536
+
 struct master {
     struct store *store;
     struct state state;
@@ -37,6 +42,8 @@ struct master {
     struct admission *admission; // NULL: no keys, frames are clear
     bool read_only;
     bool well; // a write succeeded though it was read_only
+    unsigned connections_max;
+    atomic_bool wedged; // nng is
 };
 
 // Without a seal nobody beyond this machine may call.
@@ -175,6 +182,33 @@ static void *probe_each_second(void *arg)
     return NULL;
 }
 
+/* nng 1.5 stops closing connections for good when a peer leaves at the wrong moment,
+ * which a stranger can do on purpose (rpc_server.h). Most of them at once are too many
+ * to wait for more. */
+static void *watch_connections(void *arg)
+{
+    struct master *master = arg;
+    int64_t since_ms = INT64_MAX;
+
+    for (;;) {
+        (void)sleep(1);
+        int drift = rpc_server_descriptor_drift(master->server);
+        int64_t now_ms = clock_monotonic_ms();
+        if (drift <= RPC_DRIFT_MAX) {
+            since_ms = INT64_MAX;
+        } else if (since_ms == INT64_MAX) {
+            since_ms = now_ms;
+        }
+        if (now_ms - since_ms >= RPC_DRIFT_MS ||
+            drift > (int)(master->connections_max / 2)) {
+            log_warning("%d connections have ended and are not closed", drift);
+            atomic_store(&master->wedged, true);
+            loop_stop(master->loop);
+            return NULL;
+        }
+    }
+}
+
 static int start_thread(void *(*run)(void *), struct master *master, struct error *err)
 {
     pthread_t thread;
@@ -203,6 +237,7 @@ static int
 serve(struct master *master, const struct master_options *options, struct error *err)
 {
     struct rpc_server_options server = {.url = options->listen_url,
+                                        .connections_max = master->connections_max,
                                         .services = services(incoming, master)};
     struct session_server_options seal = {.data = NULL};
 
@@ -212,7 +247,8 @@ serve(struct master *master, const struct master_options *options, struct error 
     }
     if (start_thread(watch_signals, master, err) != 0 ||
         (options->read_only && start_thread(probe_each_second, master, err) != 0) ||
-        rpc_server_start(&server, &master->server, err) != 0) {
+        rpc_server_start(&server, &master->server, err) != 0 ||
+        start_thread(watch_connections, master, err) != 0) {
         return -1;
     }
     key_wipe(&seal, sizeof(seal));
@@ -236,6 +272,13 @@ static void drop_actions(struct state *state)
     }
 }
 
+static unsigned connections_max(void)
+{
+    size_t half = fs_allow_descriptors(MASTER_DESCRIPTORS_MAX) / 2;
+
+    return half < MASTER_CONNECTIONS_MAX ? (unsigned)half : MASTER_CONNECTIONS_MAX;
+}
+
 enum master_end master_run(const struct master_options *options, struct error *err)
 {
     struct master *master = memory_zalloc(sizeof(*master));
@@ -257,6 +300,7 @@ enum master_end master_run(const struct master_options *options, struct error *e
     if (act_create(&acting, &master->act, err) != 0) {
         return MASTER_FAILED;
     }
+    master->connections_max = connections_max();
     master->read_only = options->read_only;
     if (master->read_only) {
         drop_actions(&master->state);
@@ -269,5 +313,8 @@ enum master_end master_run(const struct master_options *options, struct error *e
     if (result != 0) {
         return err && err->code == ERROR_DATA_LOSS ? MASTER_AILING : MASTER_FAILED;
     }
-    return master->well ? MASTER_WELL : MASTER_LEFT;
+    if (master->well) {
+        return MASTER_WELL;
+    }
+    return atomic_load(&master->wedged) ? MASTER_WEDGED : MASTER_LEFT;
 }

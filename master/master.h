@@ -24,6 +24,7 @@ enum master_end {
     MASTER_FAILED, /* err says why */
     MASTER_AILING, /* the disk took no write, err says why: run it anew, read_only */
     MASTER_WELL,   /* it was read_only, and the disk takes writes: run it anew */
+    MASTER_WEDGED, /* nng closes connections no more: run it anew, as it was */
 };
 
 /* Runs until one of these. All that was not committed is forgotten then, so to run anew

@@ -3,13 +3,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/bridge/listen.h"
 #include "client/bridge/server.h"
 #include "client/bridge/settings.h"
 #include "client/bridge/token_command.h"
+#include "common/fs.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "common/seal.h"
@@ -29,7 +29,6 @@ static void stop_asked_by_signal(int signal_number)
 static void prepare_process(void)
 {
     struct sigaction action = {.sa_handler = stop_asked_by_signal};
-    struct rlimit files;
     sigset_t stops;
 
     sigemptyset(&stops);
@@ -39,10 +38,7 @@ static void prepare_process(void)
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
-        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    (void)fs_allow_descriptors(FILES_MAX);
 }
 
 // Opens what guards the bridge, and then where it listens.
