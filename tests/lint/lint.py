@@ -57,7 +57,7 @@ THIRD_PARTY = {
 }
 
 MASTER_HANDLERS = (
-    "deploy submit work sync control query batchlist supply finish recover routes"
+    "deploy submit work sync control query batchlist supply finish recover routes audit"
 ).split()
 WIRE_HEADER_USERS = [
     "common/codec.[ch]",

@@ -136,7 +136,8 @@ uintptr_t fixture_call_prepared(struct master_fixture *fixture,
     char *name = memory_format("cortex.v1.%s", method);
     const struct route *route = route_find(name);
     uintptr_t call = ++fixture->calls;
-    struct request request = {.call = (void *)call,
+    struct request request = {.caller = fixture->caller,
+                              .call = (void *)call,
                               .request_id = request_id,
                               .message = message,
                               .prepared = prepared};
