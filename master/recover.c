@@ -105,6 +105,33 @@ static int complete_job(struct state *state, struct job *job, struct error *err)
     return 0;
 }
 
+static void take_room(struct roster_worker *worker, const struct api_version *version)
+{
+    worker->cpu_millis = version->cpu_millis;
+    worker->memory_bytes = version->memory_bytes;
+    worker->gpus = version->gpus;
+}
+
+// A worker of a job that has ended takes its room until it has left.
+static int
+take_leavers_room(struct state *state, struct roster_worker *worker, struct error *err)
+{
+    struct api_version *version = NULL;
+    struct job_record record;
+    bool found = false;
+    int result = store_job_get(state->store, worker->job_id, &record, &found, err);
+
+    if (result == 0 && found) {
+        result = store_api_version_get(state->store, record.api_id, &version, err);
+        job_record_fini(&record);
+    }
+    if (version) {
+        take_room(worker, version);
+        api_version_unref(version);
+    }
+    return result;
+}
+
 static int load_worker(void *arg,
                        uint64_t worker_id,
                        uint64_t job_id,
@@ -115,7 +142,6 @@ static int load_worker(void *arg,
     struct roster_agent *agent = roster_agent_get(&state->roster, agent_id);
     struct job *job = state_job(state, job_id);
 
-    (void)err;
     if (!agent) {
         agent = roster_agent_add(&state->roster, agent_id);
         agent->heard_ms = state->now_ms;
@@ -124,11 +150,9 @@ static int load_worker(void *arg,
         roster_worker_add(&state->roster, agent, worker_id, job_id);
     if (!job) {
         worker->wish = ROSTER_STOP; // the job ended; its worker has not left yet
-        return 0;
+        return take_leavers_room(state, worker, err);
     }
-    worker->cpu_millis = job->version->cpu_millis;
-    worker->memory_bytes = job->version->memory_bytes;
-    worker->gpus = job->version->gpus;
+    take_room(worker, job->version);
     job->workers_awaited++;
     if (job->record.callback == JOB_CALLBACK_GIVEN &&
         job->record.callback_worker == worker_id) {

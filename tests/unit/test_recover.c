@@ -309,6 +309,7 @@ static void the_worker_of_a_job_that_ended_is_stopped_not_adopted(void **state)
     fixture_sync(master, &agent);
     struct fixture_worker *worker = fixture_worker_of(&agent, first);
     assert_int_equal(worker->wish, WISH(STOP));
+    assert_int_equal(agent.worker_count, 1); // there is no room for another yet
     worker->state = WORKER(EXITED);
     fixture_sync(master, &agent);
     fixture_sync(master, &agent);
