@@ -185,6 +185,18 @@ static void take_agent(struct client_agent *out, const Cortex__V1__Agent *agent)
     };
 }
 
+int client_api_rotate_key(struct client_api *api,
+                          const unsigned char next_key[KEY_SIZE],
+                          struct error *err)
+{
+    Cortex__V1__RotateKeyRequest request = CORTEX__V1__ROTATE_KEY_REQUEST__INIT;
+    const Cortex__V1__RotateKeyReply *reply = NULL;
+
+    request.next_key.len = KEY_SIZE;
+    request.next_key.data = (uint8_t *)(uintptr_t)next_key;
+    return CALL(api, rotate_key, RotateKey, &request, &reply, err);
+}
+
 int client_api_info(struct client_api *api, struct client_info *out, struct error *err)
 {
     Cortex__V1__InfoRequest request = CORTEX__V1__INFO_REQUEST__INIT;

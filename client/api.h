@@ -111,6 +111,12 @@ struct client_info {
 int client_api_info(struct client_api *api, struct client_info *out, struct error *err);
 void client_info_fini(struct client_info *info);
 
+/* The key that the calls are sealed with has a next one, which the master lets in too
+ * from now on; the first is refused a day later. */
+int client_api_rotate_key(struct client_api *api,
+                          const unsigned char next_key[KEY_SIZE],
+                          struct error *err);
+
 /* Uploads an archive unless the master has it. progress may be NULL; it is called with
  * bytes done and in all. */
 typedef void (*client_progress_fn)(void *arg, uint64_t done, uint64_t total);

@@ -228,6 +228,40 @@ static void join(void *arg)
     free(errand);
 }
 
+static int rotate_key(struct act *act, const struct rpc_call *call, struct error *err)
+{
+    const Cortex__V1__RotateKeyRequest *said =
+        (const Cortex__V1__RotateKeyRequest *)rpc_call_message(call);
+
+    if (!act->admission) {
+        return error_set(
+            err, ERROR_FAILED_PRECONDITION, "this master has no keys to change");
+    }
+    if (said->next_key.len != KEY_SIZE) {
+        return error_set(err,
+                         ERROR_INVALID_ARGUMENT,
+                         "next_key: got %zu bytes, expected %d",
+                         said->next_key.len,
+                         KEY_SIZE);
+    }
+    return admission_rotate(
+        act->admission, rpc_call_key(call), said->next_key.data, err);
+}
+
+static void rotate(void *arg)
+{
+    struct errand *errand = arg;
+    Cortex__V1__RotateKeyReply reply = CORTEX__V1__ROTATE_KEY_REPLY__INIT;
+    struct error err = {0};
+
+    if (rotate_key(errand->act, errand->call, &err) != 0) {
+        rpc_call_fail(errand->call, &err, 0);
+    } else {
+        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+    }
+    free(errand);
+}
+
 void act_request(struct act *act, const struct route *route, struct rpc_call *call)
 {
     struct caller caller = caller_of(act, call);
@@ -269,6 +303,9 @@ void act_request(struct act *act, const struct route *route, struct rpc_call *ca
         break;
     case ROUTE_JOIN: // only a session made with a token is in no role
         pool_run(act->pool, join, errand);
+        break;
+    case ROUTE_ROTATE:
+        pool_run(act->pool, rotate, errand);
         break;
     }
 }

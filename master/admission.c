@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -12,7 +13,8 @@
 #include "master/identity.h"
 #include "master/keys_file.h"
 
-#define NAME_SIZE 65 /* of an agent, with NUL */
+#define NAME_SIZE 65    /* of an agent, with NUL */
+#define ROTATED_S 86400 /* that a key has left once its next one is known */
 
 struct admission {
     struct identity self;
@@ -141,6 +143,34 @@ int admission_join(struct admission *admission,
         result = list_agent(admission, key, token_id, name, err);
     }
     pthread_mutex_unlock(&admission->lock);
+    return result;
+}
+
+int admission_rotate(struct admission *admission,
+                     const unsigned char key[KEY_SIZE],
+                     const unsigned char next_key[KEY_SIZE],
+                     struct error *err)
+{
+    char old[KEY_TEXT_SIZE];
+    char next[KEY_TEXT_SIZE];
+    char expires[32];
+    time_t end = (time_t)(clock_wall_ms() / 1000) + ROTATED_S;
+    struct tm utc;
+    bool changed;
+
+    key_public_format(key, old);
+    key_public_format(next_key, next);
+    (void)gmtime_r(&end, &utc);
+    (void)strftime(expires, sizeof(expires), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    pthread_mutex_lock(&admission->lock);
+    int result = keys_file_rotate(admission->path, old, next, expires, err);
+    if (result == 0) {
+        result = keys_reload(admission->keys, &changed, err);
+    }
+    pthread_mutex_unlock(&admission->lock);
+    if (result == 0) {
+        log_info("%s has the next key %s and expires on %s", old, next, expires);
+    }
     return result;
 }
 

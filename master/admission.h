@@ -34,6 +34,13 @@ int admission_join(struct admission *admission,
                    const char *name,
                    struct error *err);
 
+/* The key's next one is let in beside it, with the same rights, and it expires a day
+ * later. Blocks on the disk. Thread-safe. */
+int admission_rotate(struct admission *admission,
+                     const unsigned char key[KEY_SIZE],
+                     const unsigned char next_key[KEY_SIZE],
+                     struct error *err);
+
 /* Looks whether authorized_keys is another, every second or two. Blocks on the disk;
  * logs what changed, and once what is wrong with it: then the keys before hold. */
 void admission_reload(struct admission *admission);

@@ -323,6 +323,68 @@ int keys_file_revoke(const char *path,
     return result;
 }
 
+/* --- rotate --- */
+
+// Copies the text with the next key's line behind the old one's.
+static bool rotate_line(const struct buffer *text,
+                        const char *old,
+                        const char *next,
+                        const char *expires,
+                        struct buffer *out)
+{
+    char *copy = memory_strdup(buffer_text(text));
+    char *rest = copy;
+    bool found = false;
+
+    while (rest && *rest) {
+        char *line = strsep(&rest, "\n");
+        char *whole = memory_strdup(line);
+        struct words words;
+        bool meant = split(line, &words) && strcmp(words.line.what, old) == 0;
+        if (meant && !words.line.expires) {
+            buffer_add_format(out, "expires=%s ", expires);
+        }
+        buffer_add_format(out, "%s\n", whole);
+        if (meant) {
+            words.line.what = next;
+            add_line(out, &words.line);
+            found = true;
+        }
+        free(whole);
+    }
+    free(copy);
+    return found;
+}
+
+int keys_file_rotate(const char *path,
+                     const char *old,
+                     const char *next,
+                     const char *expires,
+                     struct error *err)
+{
+    struct buffer text = BUFFER_INIT;
+    struct buffer changed = BUFFER_INIT;
+    int result = -1;
+    int lock = lock_folder_of(path, err);
+
+    if (lock < 0) {
+        return -1;
+    }
+    if (load(path, &text, err) == 0) {
+        if (strstr(buffer_text(&text), next)) {
+            result = 0;
+        } else if (!rotate_line(&text, old, next, expires, &changed)) {
+            error_set(err, ERROR_NOT_FOUND, "%s does not list %s", path, old);
+        } else {
+            result = save(path, &changed, err);
+        }
+    }
+    buffer_fini(&text);
+    buffer_fini(&changed);
+    (void)close(lock);
+    return result;
+}
+
 /* --- list --- */
 
 static const char *shown(const char *text, const char *otherwise)

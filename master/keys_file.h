@@ -39,6 +39,15 @@ int keys_file_revoke(const char *path,
                      char **out_text,
                      struct error *err);
 
+/* Puts a line for the public key `next` behind that of `old`, with the same options,
+ * and has the old one expire then (a time as expires= takes it), unless it does
+ * already. A `next` that is there changes nothing. NOT_FOUND. */
+int keys_file_rotate(const char *path,
+                     const char *old,
+                     const char *next,
+                     const char *expires,
+                     struct error *err);
+
 /* Adds a table of all keys and tokens for people. A token is shown by its id. */
 int keys_file_list(const char *path, struct buffer *out, struct error *err);
 

@@ -33,7 +33,8 @@
 
 #define AGENTS (ADMIN | AGENT) /* an admin's key may be an agent's too */
 
-#define JOINERS (1u << KEY_ROLE_NONE) /* who has a token, and no key of a role */
+#define HOLDERS (ADMIN | SUBMIT | READ) /* of a user's own key */
+#define JOINERS (1u << KEY_ROLE_NONE)   /* who has a token, and no key of a role */
 
 /* clang-format off */
 static const struct route routes[] = {
@@ -56,6 +57,7 @@ static const struct route routes[] = {
     {"cortex.v1.Client/StopJob",            WRITERS, ROUTE_DIRECT,  false, control_stop,      0},
     {"cortex.v1.Client/ListBatches",        READERS, ROUTE_DIRECT,  true,  batchlist_handle,  0},
     {"cortex.v1.Client/GetPayload",         READERS, ROUTE_DIRECT,  true,  batchlist_payload, 0},
+    {"cortex.v1.Client/RotateKey",          HOLDERS, ROUTE_ROTATE,  false, NULL,              0},
     {"cortex.v1.Client/ReadLog",            READERS, ROUTE_DIRECT,  false, query_log,         0},
 };
 /* clang-format on */

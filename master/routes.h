@@ -20,6 +20,7 @@ enum route_prepare {
     ROUTE_PROJECT, /* a pool thread does all of it: PutProject */
     ROUTE_DRY_RUN, /* a pool thread does all of it, once the api is known */
     ROUTE_JOIN,    /* a pool thread does all of it: Join */
+    ROUTE_ROTATE,  /* a pool thread does all of it: RotateKey */
 };
 
 typedef int (*route_handler)(struct state *state,

@@ -33,6 +33,7 @@ extern const struct command command_env_configure;
 extern const struct command command_env_list;
 extern const struct command command_env_default;
 extern const struct command command_env_delete;
+extern const struct command command_env_rotate;
 extern const struct command command_cluster_up;
 extern const struct command command_cluster_info;
 extern const struct command command_cluster_down;

@@ -14,6 +14,7 @@ const struct command *const commands[] = {
     &command_env_list,
     &command_env_default,
     &command_env_delete,
+    &command_env_rotate,
     &command_cluster_up,
     &command_cluster_info,
     &command_cluster_down,

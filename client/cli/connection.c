@@ -58,10 +58,19 @@ static int no_answer(const struct environment *environment, struct error *err)
                     "cannot reach the cluster of environment \"%s\": %s",
                     environment->name,
                     cause.message);
+    struct error said = *err;
+    if (!*environment->join) {
+        (void)error_set(err,
+                        said.code,
+                        "%s; if it has keys, `cortex env configure %s --join STRING` "
+                        "is needed first",
+                        said.message,
+                        environment->name);
+        said = *err;
+    }
     if (!is_local(environment->master)) {
         return -1;
     }
-    struct error said = *err;
     return error_set(err,
                      said.code,
                      "%s; `cortex cluster up --env %s` starts it",

@@ -2,11 +2,13 @@
 /* env.c - `cortex env`: the environments, shown and changed */
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/cli/command.h"
+#include "client/cli/connection.h"
 #include "client/cli/environment.h"
 #include "client/cli/home.h"
 #include "client/cli/output.h"
@@ -14,6 +16,7 @@
 #include "client/document.h"
 #include "client/json_writer.h"
 #include "common/buffer.h"
+#include "common/fs.h"
 
 #define JSON_INDENT 4
 
@@ -321,6 +324,92 @@ static int run_delete(char **positional, int count, struct error *err)
     return result;
 }
 
+/* --- rotate ----------------------------------------------------------------------- */
+
+// Tells the environment's master the next key, under the one that holds now.
+static int
+tell_next(const char *env_name, const unsigned char next[KEY_SIZE], struct error *err)
+{
+    struct connection connection;
+
+    if (connection_open(env_name, &connection, err) != 0) {
+        return -1;
+    }
+    int result = client_api_rotate_key(connection.api, next, err);
+    if (result != 0) {
+        (void)error_wrap(err, "environment \"%s\"", env_name);
+    }
+    connection_fini(&connection);
+    return result;
+}
+
+// All masters that know the key know the next one before it takes its place: whatever
+// goes wrong before that, the same is done again with the same next key.
+static int rotate(const struct environments *environments,
+                  const char *key_file,
+                  size_t *out_count,
+                  struct error *err)
+{
+    char *next_file = memory_format("%s.next", key_file);
+    struct key_pair next;
+    size_t count = 0;
+    int result = key_file_ensure(next_file, &next, err);
+
+    for (size_t i = 0; result == 0 && i < environments->count; i++) {
+        const struct environment *row = &environments->rows[i];
+        if (*row->join && strcmp(row->key_file, key_file) == 0) {
+            result = tell_next(row->name, next.public_key, err);
+            count++;
+        }
+    }
+    key_wipe(&next, sizeof(next));
+    if (result == 0 && rename(next_file, key_file) != 0) {
+        result = error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", key_file);
+    }
+    if (result == 0) {
+        *out_count = count;
+        result = fs_sync_folder_of(key_file, err);
+    }
+    free(next_file);
+    return result;
+}
+
+static int run_rotate(char **positional, int count, struct error *err)
+{
+    struct environments environments = {0};
+    struct buffer message = BUFFER_INIT;
+    size_t told = 0;
+
+    (void)count;
+    if (open_environments(&environments, err) != 0) {
+        return -1;
+    }
+    const struct environment *row = environments_find(&environments, positional[0]);
+    int result = row ? 0 : unknown(positional[0], err);
+    if (row && !*row->join) {
+        result = error_set(err,
+                           ERROR_FAILED_PRECONDITION,
+                           "environment \"%s\" has no join string, so no key is used",
+                           row->name);
+    }
+    if (result == 0) {
+        result = rotate(&environments, row->key_file, &told, err);
+    }
+    if (result == 0) {
+        buffer_add_format(&message,
+                          "%s is a new key, known to the masters of %zu environments; "
+                          "the old one is refused a day from now",
+                          row->key_file,
+                          told);
+    }
+    environments_fini(&environments);
+    if (result == 0) {
+        return tell(&message, err);
+    }
+    buffer_fini(&message);
+    return result;
+}
+
 /* --- the commands ----------------------------------------------------------------- */
 
 #define TEXT_OPTION(name_, target_, value_, help_)                                     \
@@ -404,4 +493,19 @@ const struct command command_env_delete = {
     .positional_min = 1,
     .positional_max = 1,
     .run = run_delete,
+};
+
+const struct command command_env_rotate = {
+    .name = "env rotate",
+    .usage = "[OPTION]... NAME",
+    .brief = "change your key for a new one",
+    .summary =
+        "Makes a new key in place of the one that an environment is used with. All "
+        "masters of\nenvironments with the same key are told first, and have to "
+        "answer; the old key is\nrefused a day later.",
+    .examples = "cortex env rotate work",
+    .rows = rows,
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = run_rotate,
 };

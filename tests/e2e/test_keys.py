@@ -141,6 +141,18 @@ class Keys(ClusterTest):
                    "the key is refused", 5)
         self.assertIn("this key has been revoked", user.refused("get", "--env", "work"))
 
+    def test_a_user_changes_his_key_by_himself(self):
+        user = User(self.cluster, "careful")
+        let_in(user, "read")
+        said = user.run("env", "rotate", "work").stdout
+        self.assertIn("is a new key, known to the masters of 1 environments", said)
+        self.assertIn("audio", user.run("get", "--env", "work").stdout)
+        rows = [row for row in keys(self.cluster, "list").splitlines() if "read of a test" in row]
+        old = next(row for row in rows if row.startswith(user.key))
+        self.assertNotIn(" never ", old)
+        again = user.run("env", "configure", "work", "--join", master_join(self.cluster)).stdout
+        self.assertNotIn(user.key, again)
+
     def test_a_master_with_another_key_is_not_spoken_to(self):
         folder = os.path.join(self.cluster.folder, "other-master")
         address = master_join(self.cluster).split("@")[1]

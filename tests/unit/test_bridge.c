@@ -119,6 +119,7 @@ UNUSED_METHOD(put_project, PutProject)
 UNUSED_METHOD(deploy, Deploy)
 UNUSED_METHOD(list_apis, ListApis)
 UNUSED_METHOD(delete_api, DeleteApi)
+UNUSED_METHOD(rotate_key, RotateKey)
 
 static void fill_job(Cortex__V1__Job *job, uint64_t job_id)
 {

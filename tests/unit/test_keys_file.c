@@ -198,6 +198,39 @@ static void the_list_shows_a_token_by_its_id_and_not_its_secret(void **state)
     buffer_fini(&table);
 }
 
+static void a_next_key_has_the_same_rights_and_the_old_one_ends(void **state)
+{
+    struct key_pair next;
+    char next_text[KEY_TEXT_SIZE];
+    struct error err;
+
+    (void)state;
+    key_generate(&next);
+    key_public_format(next.public_key, next_text);
+    char *before =
+        memory_format("# one\nrole=read api=a* %s Alice\n# two\n", alice_text);
+    char *after =
+        memory_format("# one\nexpires=2027-01-16T08:00:00Z role=read api=a* %s "
+                      "Alice\nrole=read api=a* %s Alice\n# two\n",
+                      alice_text,
+                      next_text);
+    write_content(before);
+    for (int i = 0; i < 2; i++) { // once more does no harm
+        assert_int_equal(
+            keys_file_rotate(path, alice_text, next_text, "2027-01-16T08:00:00Z", NULL),
+            0);
+        char *text = content();
+        assert_string_equal(text, after);
+        free(text);
+    }
+    write_content("# nobody\n");
+    assert_int_equal(keys_file_rotate(path, alice_text, next_text, "2027-01-16", &err),
+                     -1);
+    assert_int_equal(err.code, ERROR_NOT_FOUND);
+    free(before);
+    free(after);
+}
+
 /* --- tokens ----------------------------------------------------------------------- */
 
 static void a_token_is_for_agents_only(void **state)
@@ -349,6 +382,7 @@ int main(void)
         HOLDS(a_file_with_an_error_in_it_is_not_changed),
         HOLDS(revoking_leaves_the_line_and_all_others),
         HOLDS(the_list_shows_a_token_by_its_id_and_not_its_secret),
+        HOLDS(a_next_key_has_the_same_rights_and_the_old_one_ends),
         HOLDS(a_token_is_for_agents_only),
         HOLDS(a_token_has_a_time_and_a_place),
         HOLDS(so_many_keys_join_as_a_token_has_uses),
