@@ -105,7 +105,7 @@ class Http:
     drip = GET
 
     def come(self, url):
-        return Stranger(url.replace("http", "tcp"), greet=False)
+        return Stranger(url, greet=False)
 
     def hurried(self):
         return GET * random.randrange(2, 20)
@@ -126,7 +126,11 @@ class Http:
 
 def hurry(url, ways, what):
     for _ in range(HURRIED):
-        stranger = ways.come(url)
+        try:
+            stranger = ways.come(url)
+        except OSError:  # the master is being executed anew
+            time.sleep(0.05)
+            continue
         stranger.send(what())
         random.choice(ways.leave)(stranger)
 
@@ -154,7 +158,7 @@ def never_read(url, ways):
 
 
 def be_slow(url, ways):
-    there = [Stranger(url.replace("http", "tcp"), greet=False) for _ in range(SLOW)]
+    there = [Stranger(url, greet=False) for _ in range(SLOW)]
     for second in range(SLOW_S):
         for stranger in there:
             stranger.send(ways.drip[second:second + 1])
