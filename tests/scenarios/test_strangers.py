@@ -80,8 +80,8 @@ class Rpc:
     leave = [Stranger.hang_up, Stranger.close]
     drip = GREETING + packet(frame("Client/Info"))
 
-    def come(self, url):
-        return Stranger(url, greet=random.random() < 0.8)
+    def come(self, url, silent):
+        return Stranger(url, greet=not silent and random.random() < 0.8)
 
     def hurried(self):
         return packet(frame("Client/Info")) * random.randrange(2, 20)
@@ -104,8 +104,8 @@ class Http:
     leave = [Stranger.hang_up, Stranger.close] if FULL else [Stranger.hang_up]
     drip = GET
 
-    def come(self, url):
-        return Stranger(url.replace("http", "tcp"), greet=False)
+    def come(self, url, silent):
+        return Stranger(url, greet=False)
 
     def hurried(self):
         return GET * random.randrange(2, 20)
@@ -124,9 +124,18 @@ class Http:
         ])
 
 
+def come(ways, url, silent=False):
+    """A stranger, once the master is not being executed anew."""
+    while True:
+        try:
+            return ways.come(url, silent)
+        except OSError:
+            time.sleep(0.05)
+
+
 def hurry(url, ways, what):
     for _ in range(HURRIED):
-        stranger = ways.come(url)
+        stranger = come(ways, url)
         stranger.send(what())
         random.choice(ways.leave)(stranger)
 
@@ -140,7 +149,7 @@ def talk_garbage(url, ways):
 
 
 def never_read(url, ways):
-    there = [ways.come(url) for _ in range(UNREAD)]
+    there = [come(ways, url) for _ in range(UNREAD)]
     for stranger in there:
         stranger.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stranger.socket.setblocking(False)
@@ -154,7 +163,7 @@ def never_read(url, ways):
 
 
 def be_slow(url, ways):
-    there = [Stranger(url.replace("http", "tcp"), greet=False) for _ in range(SLOW)]
+    there = [come(ways, url, silent=True) for _ in range(SLOW)]
     for second in range(SLOW_S):
         for stranger in there:
             stranger.send(ways.drip[second:second + 1])

@@ -4,6 +4,7 @@
 A TCP relay on loopback. While `held` names a direction ("up", towards the server, or
 "down"), its bytes wait and are delivered later, as TCP does over a partition that
 heals. cut() resets all connections; while `refusing`, new ones are closed at once.
+`tap`, if set, is called with (way, the client's socket, bytes) of all that passes.
 """
 
 import socket
@@ -18,6 +19,7 @@ class Relay:
         self.held = set()
         self.refusing = False
         self.delay_s = 0
+        self.tap = None
         self.sockets = []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -47,6 +49,8 @@ class Relay:
     def pump(self, source, target, way):
         try:
             while data := source.recv(65536):
+                if self.tap:
+                    self.tap(way, source if way == "up" else target, data)
                 time.sleep(self.delay_s)
                 while way in self.held:
                     time.sleep(0.01)

@@ -46,8 +46,11 @@ def packet(body):
 
 class Stranger:
     def __init__(self, url, greet=True, timeout_s=60):
-        host, port = url.removeprefix("tcp://").rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+        host, port = url.rpartition("/")[2].rsplit(":", 1)
+        # Not from where the others of a test come: an address has its share.
+        self.socket = socket.create_connection(
+            (host, int(port)), timeout=timeout_s, source_address=("127.0.0.2", 0)
+        )
         if greet:
             self.send(GREETING)
             self.receive(8)
