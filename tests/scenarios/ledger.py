@@ -3,8 +3,9 @@
 
 A Ledgered scenario remembers each submission that was acknowledged. settle() takes the
 cluster down, lets the master export its state and has tests/checker/check.py judge it;
-it returns the faults. `master_options`, `agent_options` and `master_program` shape the
-daemons that `cortex cluster up` starts, by scripts in a folder of programs.
+it returns the faults. `master_options`, `agent_options`, `master_program`,
+`agent_program` and `bridge_program` shape the daemons that `cortex cluster up` starts,
+by scripts in a folder of programs.
 
 Recovery counts and times that a test notes with note() are printed as a table's row.
 """
@@ -42,7 +43,9 @@ def make_programs(folder, scripts):
 class Ledgered(Scenario):
     master_options = ()
     master_program = os.path.join(BIN, "cortex-master")
+    agent_program = os.path.join(BIN, "cortex-agent")
     agent_options = ()
+    bridge_program = os.path.join(BIN, "cortex-bridge")
     env = {}
 
     @classmethod
@@ -50,10 +53,11 @@ class Ledgered(Scenario):
         cls.scratch = tempfile.mkdtemp(prefix="cortex-faults-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
         master = " ".join(["exec", cls.master_program, '"$@"', *cls.master_options])
-        agent = " ".join(["exec", os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options])
+        agent = " ".join(["exec", cls.agent_program, '"$@"', *cls.agent_options])
         programs = make_programs(
             os.path.join(cls.scratch, "bin"),
-            {"cortex-master": master + "\n", "cortex-agent": agent + "\n"},
+            {"cortex-master": master + "\n", "cortex-agent": agent + "\n",
+             "cortex-bridge": f'exec {cls.bridge_program} "$@"\n'},
         )
         cls.ledger = {"jobs": []}
         return Cluster(agents=cls.agents, agent_cpu=cls.agent_cpu, options=cls.options,
