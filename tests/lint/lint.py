@@ -71,6 +71,7 @@ WIRE_HEADER_USERS = [
 # What a folder may include besides itself; the most specific row counts.
 LAYERS = {
     "common": ["common", "proto"],
+    "common/program": [],  # what programs have and tests have not
     "master": ["master", "common", "proto"],
     "agent": ["agent", "common", "proto"],
     "client": ["client", "common", "proto"],

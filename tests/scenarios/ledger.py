@@ -43,7 +43,9 @@ def make_programs(folder, scripts):
 class Ledgered(Scenario):
     master_options = ()
     master_program = os.path.join(BIN, "cortex-master")
+    agent_program = os.path.join(BIN, "cortex-agent")
     agent_options = ()
+    bridge_program = os.path.join(BIN, "cortex-bridge")
     agent_runner = ""  # a command that runs the agent's
     preamble = ""  # what the shell that becomes a daemon does first
     env = {}
@@ -53,11 +55,12 @@ class Ledgered(Scenario):
         cls.scratch = tempfile.mkdtemp(prefix="cortex-faults-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
         master = [cls.master_program, '"$@"', *cls.master_options]
-        agent = [cls.agent_runner, os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options]
+        agent = [cls.agent_runner, cls.agent_program, '"$@"', *cls.agent_options]
         scripts = {
             name: f"{cls.preamble}\nexec {' '.join(words)}\n"
             for name, words in (("cortex-master", master), ("cortex-agent", agent))
         }
+        scripts["cortex-bridge"] = f'exec {cls.bridge_program} "$@"\n'
         programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}
         return Cluster(agents=cls.agents, agent_cpu=cls.agent_cpu, options=cls.options,
