@@ -38,6 +38,7 @@ struct rpc_connection {
     nng_socket socket;
     nng_dialer dialer;
     nng_aio *aio;
+    nng_aio *pause; /* an aio that has slept once ends its timeouts as successes */
     char *url;
     int64_t stuck_ms;    /* since when nothing could be sent; 0: the last was sent */
     int64_t patience_ms; /* with that, before another dialer is made */
@@ -89,28 +90,29 @@ static int
 take_step(struct rpc_connection *connection, enum step step, int64_t timeout_ms)
 {
     nng_duration duration = (nng_duration)(timeout_ms < 1 ? 1 : timeout_ms);
+    nng_aio *aio = step == STEP_PAUSE ? connection->pause : connection->aio;
 
     pthread_mutex_lock(&connection->lock);
     if (connection->cancelled) {
         pthread_mutex_unlock(&connection->lock);
         return NNG_ECANCELED;
     }
-    nng_aio_set_timeout(connection->aio, duration);
     switch (step) {
     case STEP_SEND:
-        nng_send_aio(connection->socket, connection->aio);
+        nng_aio_set_timeout(aio, duration);
+        nng_send_aio(connection->socket, aio);
         break;
     case STEP_RECEIVE:
-        nng_recv_aio(connection->socket, connection->aio);
+        nng_aio_set_timeout(aio, duration);
+        nng_recv_aio(connection->socket, aio);
         break;
     case STEP_PAUSE:
-        nng_aio_set_timeout(connection->aio, NNG_DURATION_INFINITE);
-        nng_sleep_aio(duration, connection->aio);
+        nng_sleep_aio(duration, aio);
         break;
     }
     pthread_mutex_unlock(&connection->lock);
-    nng_aio_wait(connection->aio);
-    return nng_aio_result(connection->aio);
+    nng_aio_wait(aio);
+    return nng_aio_result(aio);
 }
 
 static enum rpc_end give_up_cancelled(struct rpc_connection *connection,
@@ -335,6 +337,7 @@ void rpc_connection_cancel(struct rpc_connection *connection)
     connection->cancelled = true;
     pthread_mutex_unlock(&connection->lock);
     nng_aio_cancel(connection->aio);
+    nng_aio_cancel(connection->pause);
 }
 
 int64_t rpc_connection_heard_ms(const struct rpc_connection *connection)
@@ -370,9 +373,11 @@ static int open_socket(struct rpc_connection *connection, size_t size_max)
 {
     int rc = nng_req0_open(&connection->socket);
 
-    if (rc != 0 || (rc = nng_aio_alloc(&connection->aio, NULL, NULL)) != 0) {
+    if (rc != 0 || (rc = nng_aio_alloc(&connection->aio, NULL, NULL)) != 0 ||
+        (rc = nng_aio_alloc(&connection->pause, NULL, NULL)) != 0) {
         return rc;
     }
+    nng_aio_set_timeout(connection->pause, NNG_DURATION_INFINITE);
     const struct {
         const char *name;
         nng_duration value;
@@ -423,6 +428,7 @@ int rpc_connection_open(const char *url,
         // The socket, which never had a connection, is left behind.
         (void)set_nng_error(err, rc, url);
         nng_aio_free(connection->aio);
+        nng_aio_free(connection->pause);
         pthread_mutex_destroy(&connection->lock);
         free(connection->url);
         free(connection);

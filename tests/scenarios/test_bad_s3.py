@@ -64,6 +64,7 @@ class BadS3(Ledgered):
         body["config"]["dest_s3_dir"] = f"s3://{BUCKET}"
         job = self.cluster.submit("squares", body)
         self.acknowledge(job, batches)
+        self.cluster.wait_job("squares", job, patience_s=3600)
         self.wait_ended(job)
         planted = self.planted() - before
         self.assertGreater(planted, batches // 10)

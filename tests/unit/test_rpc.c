@@ -680,6 +680,31 @@ static void an_unavailable_server_is_asked_again_when_it_said(void **state)
     assert_true(clock_monotonic_ms() - start_ms >= 90);
 }
 
+// nng 1.5 tells of no timeout any more, but of success without a message, once the same
+// aio has slept.
+static void a_deadline_ends_a_call_on_a_client_that_has_paused_before(void **state)
+{
+    (void)state;
+    struct rpc_server *server = start((struct rpc_server_options){0});
+    struct rpc_client *client = dial(rpc_server_url(server));
+    Cortex__V1__ReadLogRequest request = CORTEX__V1__READ_LOG_REQUEST__INIT;
+    const Cortex__V1__ReadLogReply *reply = NULL;
+    struct error err;
+
+    atomic_store(&unavailable_left, 1);
+    cortex__v1__client__read_log(
+        rpc_client_service(client, &cortex__v1__client__descriptor),
+        &request,
+        RPC_CLIENT_KEEP(Cortex__V1__ReadLogReply),
+        &reply);
+    assert_int_equal(rpc_client_result(client, NULL), 0);
+    rpc_client_set_timeout(client, 100);
+    assert_int_equal(call_get_job(client, 1, &err), -1);
+    assert_int_equal(err.code, ERROR_DEADLINE_EXCEEDED);
+    wait_for_parked(1);
+    answer_parked();
+}
+
 static void a_call_can_be_cancelled_while_it_waits_for_anything(void **state)
 {
     (void)state;
@@ -1049,6 +1074,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(when_nobody_listens_the_error_says_where),
         cmocka_unit_test(a_client_waits_for_a_server_that_starts_late),
         cmocka_unit_test(an_unavailable_server_is_asked_again_when_it_said),
+        cmocka_unit_test(a_deadline_ends_a_call_on_a_client_that_has_paused_before),
         cmocka_unit_test(a_call_can_be_cancelled_while_it_waits_for_anything),
         cmocka_unit_test(a_draining_server_takes_no_call_and_waits_for_the_others),
         cmocka_unit_test(a_retry_after_the_servers_death_keeps_the_request_id),
