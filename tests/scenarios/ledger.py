@@ -49,7 +49,9 @@ class Ledgered(Scenario):
     def make_cluster(cls):
         cls.scratch = tempfile.mkdtemp(prefix="cortex-faults-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
-        master = " ".join(["exec", cls.master_program, '"$@"', *cls.master_options])
+        # Its options are not those of `cortex-master init` and `keys`.
+        master = f'case "$1" in init|keys) exec {cls.master_program} "$@";; esac\n' + " ".join(
+            ["exec", cls.master_program, '"$@"', *cls.master_options])
         agent = " ".join(["exec", os.path.join(BIN, "cortex-agent"), '"$@"', *cls.agent_options])
         programs = make_programs(
             os.path.join(cls.scratch, "bin"),
