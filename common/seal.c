@@ -36,16 +36,21 @@ read_join(const char *path, struct key_join *out, bool *out_found, struct error 
     return result;
 }
 
+/* Nothing is written if it stands there already: the disk may be full. */
 static int write_join(const char *path, const struct key_join *join, struct error *err)
 {
     char text[KEY_JOIN_SIZE + 1];
+    struct buffer there = BUFFER_INIT;
 
     if (key_join_format(join, text, err) != 0) {
         return -1;
     }
     size_t size = strlen(text);
     text[size++] = '\n';
-    return fs_write_durable(path, text, size, 0600, err);
+    bool same = fs_read(path, KEY_JOIN_SIZE, &there, NULL) == 0 && there.size == size &&
+                memcmp(there.data, text, size) == 0;
+    buffer_fini(&there);
+    return same ? 0 : fs_write_durable(path, text, size, 0600, err);
 }
 
 /* Whether the folder's join string is of the same master: then it was joined before. */

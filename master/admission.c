@@ -82,6 +82,17 @@ int admission_open(const char *folder,
     return error_copy(err, &why);
 }
 
+void admission_close(struct admission *admission)
+{
+    if (admission) {
+        keys_close(admission->keys);
+        pthread_mutex_destroy(&admission->lock);
+        free(admission->path);
+        key_wipe(admission, sizeof(*admission));
+        free(admission);
+    }
+}
+
 void admission_seal(struct admission *admission, struct session_server_options *out)
 {
     *out = (struct session_server_options){.key = admission->self.key,

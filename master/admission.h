@@ -19,6 +19,9 @@ int admission_open(const char *folder,
                    struct admission **out_admission,
                    struct error *err);
 
+/* Of one that no server asks. NULL is fine. */
+void admission_close(struct admission *admission);
+
 /* The seal of rpc_server. It lives as long as the server. */
 void admission_seal(struct admission *admission, struct session_server_options *out);
 

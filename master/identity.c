@@ -2,6 +2,7 @@
 /* identity.c - who the master is to those that call it */
 #include "master/identity.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,16 +34,21 @@ static int read_join(const char *path, struct key_join *out, struct error *err)
     return result;
 }
 
+// Nothing is written if it stands there already: the disk may be full.
 static int write_join(const char *path, const struct key_join *join, struct error *err)
 {
     char text[KEY_JOIN_SIZE + 1];
+    struct buffer there = BUFFER_INIT;
 
     if (key_join_format(join, text, err) != 0) {
         return -1;
     }
     size_t size = strlen(text);
     text[size++] = '\n';
-    return fs_write_durable(path, text, size, 0644, err);
+    bool same = fs_read(path, KEY_JOIN_SIZE, &there, NULL) == 0 && there.size == size &&
+                memcmp(there.data, text, size) == 0;
+    buffer_fini(&there);
+    return same ? 0 : fs_write_durable(path, text, size, 0644, err);
 }
 
 static int make_join(const char *path,

@@ -374,35 +374,45 @@ static int rotate(const struct environments *environments,
     return result;
 }
 
+static int rotate_key_of(const struct environments *environments,
+                         const char *name,
+                         struct buffer *message,
+                         struct error *err)
+{
+    const struct environment *row = environments_find(environments, name);
+    size_t told = 0;
+
+    if (!row) {
+        return unknown(name, err);
+    }
+    if (!*row->join) {
+        return error_set(err,
+                         ERROR_FAILED_PRECONDITION,
+                         "environment \"%s\" has no join string, so no key is used",
+                         row->name);
+    }
+    if (rotate(environments, row->key_file, &told, err) != 0) {
+        return -1;
+    }
+    buffer_add_format(message,
+                      "%s is a new key, known to the masters of %zu environments; the "
+                      "old one is refused a day from now",
+                      row->key_file,
+                      told);
+    return 0;
+}
+
 static int run_rotate(char **positional, int count, struct error *err)
 {
     struct environments environments = {0};
     struct buffer message = BUFFER_INIT;
-    size_t told = 0;
 
     (void)count;
-    if (open_environments(&environments, err) != 0) {
-        return -1;
-    }
-    const struct environment *row = environments_find(&environments, positional[0]);
-    int result = row ? 0 : unknown(positional[0], err);
-    if (row && !*row->join) {
-        result = error_set(err,
-                           ERROR_FAILED_PRECONDITION,
-                           "environment \"%s\" has no join string, so no key is used",
-                           row->name);
-    }
+    int result = open_environments(&environments, err);
     if (result == 0) {
-        result = rotate(&environments, row->key_file, &told, err);
+        result = rotate_key_of(&environments, positional[0], &message, err);
+        environments_fini(&environments);
     }
-    if (result == 0) {
-        buffer_add_format(&message,
-                          "%s is a new key, known to the masters of %zu environments; "
-                          "the old one is refused a day from now",
-                          row->key_file,
-                          told);
-    }
-    environments_fini(&environments);
     if (result == 0) {
         return tell(&message, err);
     }

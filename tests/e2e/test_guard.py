@@ -46,15 +46,19 @@ def tokens(*arguments):
 
 
 class Bridge:
-    """A bridge of the test's own; a context."""
+    """A bridge of the test's own, with the key of the cluster's; a context."""
 
     def __init__(self, cluster, *options, listen="127.0.0.1:0"):
         words = command_line(cluster.daemon("bridge")["pid"]).split()
         self.log = os.path.join(cluster.folder, f"bridge-{time.monotonic_ns()}.log")
+        folder = os.path.join(cluster.state, "bridge")
+        with open(os.path.join(folder, "join"), encoding="ascii") as file:
+            join = file.read().strip()
         read, write = os.pipe()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [PROGRAM, "--master", words[words.index("--master") + 1],
+                 "--join", join, "--key-file", os.path.join(folder, "key"),
                  "--listen", listen, "--ready-fd", str(write), *options],
                 pass_fds=[write], stderr=log,
             )

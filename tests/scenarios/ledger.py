@@ -60,6 +60,9 @@ class Ledgered(Scenario):
             name: f"{cls.preamble}\nexec {' '.join(words)}\n"
             for name, words in (("cortex-master", master), ("cortex-agent", agent))
         }
+        # The master's options are not those of `cortex-master init` and `keys`.
+        plain = f'case "$1" in init|keys) exec {os.path.join(BIN, "cortex-master")} "$@";; esac\n'
+        scripts["cortex-master"] = plain + scripts["cortex-master"]
         scripts["cortex-bridge"] = f'exec {cls.bridge_program} "$@"\n'
         programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}

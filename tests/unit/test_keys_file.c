@@ -333,6 +333,7 @@ static void so_many_keys_join_as_a_token_has_uses(void **state)
     char *said = content();
     assert_non_null(strstr(said, " a?node ??\n"));
     free(said);
+    admission_close(admission);
 }
 
 /* --- who the master is ------------------------------------------------------------ */
