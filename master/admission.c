@@ -23,13 +23,11 @@ struct admission {
     struct keys *keys;
 };
 
-static int authorize(void *data,
-                     const struct session_claim *claim,
-                     enum key_role *out_role,
-                     struct error *err)
+static int check_claim(struct admission *admission,
+                       const struct session_claim *claim,
+                       enum key_role *out_role,
+                       struct error *err)
 {
-    struct admission *admission = data;
-
     if (!claim->token[0]) {
         return keys_check(admission->keys,
                           claim->key,
@@ -44,6 +42,21 @@ static int authorize(void *data,
         admission->keys, claim->token, claim->key, claim->host, claim->wall_ms, err);
 }
 
+/* Who is not known may have been listed a moment ago: `keys add`, and he is here. */
+static int authorize(void *data,
+                     const struct session_claim *claim,
+                     enum key_role *out_role,
+                     struct error *err)
+{
+    struct admission *admission = data;
+
+    if (check_claim(admission, claim, out_role, err) == 0) {
+        return 0;
+    }
+    admission_reload(admission);
+    return check_claim(admission, claim, out_role, err);
+}
+
 static bool find_token(void *data,
                        const char *token,
                        int64_t wall_ms,
@@ -51,6 +64,10 @@ static bool find_token(void *data,
 {
     struct admission *admission = data;
 
+    if (keys_find_token(admission->keys, token, wall_ms, out_psk)) {
+        return true;
+    }
+    admission_reload(admission);
     return keys_find_token(admission->keys, token, wall_ms, out_psk);
 }
 

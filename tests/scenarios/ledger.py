@@ -41,6 +41,7 @@ def make_programs(folder, scripts):
 
 
 class Ledgered(Scenario):
+    cluster_class = Cluster
     master_options = ()
     master_program = os.path.join(BIN, "cortex-master")
     agent_program = os.path.join(BIN, "cortex-agent")
@@ -66,8 +67,8 @@ class Ledgered(Scenario):
         scripts["cortex-bridge"] = f'exec {cls.bridge_program} "$@"\n'
         programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}
-        return Cluster(agents=cls.agents, agent_cpu=cls.agent_cpu, options=cls.options,
-                       env=cls.env, programs=programs)
+        return cls.cluster_class(agents=cls.agents, agent_cpu=cls.agent_cpu,
+                                 options=cls.options, env=cls.env, programs=programs)
 
     def submit(self, items, batch_size=1, key=None, **options):
         headers = {"Idempotency-Key": key} if key else None

@@ -11,6 +11,7 @@ import os
 import resource
 import unittest
 
+from clear_cluster import ClearCluster
 from ledger import Ledgered
 from herd import Herd
 from support import PATIENCE_S, dose, wait_until
@@ -20,6 +21,7 @@ HERD = dose(500, 2000)
 
 
 class Stampede(Ledgered):
+    cluster_class = ClearCluster
     preamble = f"ulimit -S -n {SOFT_LIMIT}"
 
     def descriptors(self):

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import unittest
 
+from clear_cluster import ClearCluster
 from ledger import Ledgered
 from newer_wire import NewerWire
 from support import ROOT
@@ -54,6 +55,7 @@ def rewrite_as(path, version):
 
 
 class OtherRelease(Ledgered):
+    cluster_class = ClearCluster
     agents = 2
     agent_cpu = 2
 
