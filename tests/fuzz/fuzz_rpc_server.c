@@ -31,7 +31,7 @@ static struct rpc_server *server;
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
-    return "leak:seal_reply\n";
+    return "leak:rpc_frame_reply\n";
 }
 
 static void incoming(void *arg, struct rpc_call *call)
