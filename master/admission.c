@@ -129,7 +129,7 @@ static void comment_of(const char *name, char out[NAME_SIZE])
 {
     size_t size = 0;
 
-    for (; name[size] && size < NAME_SIZE - 1; size++) {
+    for (; size < NAME_SIZE - 1 && name[size]; size++) {
         out[size] = name[size] >= ' ' && name[size] <= '~' ? name[size] : '?';
     }
     out[size] = '\0';

@@ -137,10 +137,7 @@ Cortex__V1__Job *query_submitted(const struct job_record *record,
     return job;
 }
 
-// Of the api (then caller may be NULL), or if that is NULL, of all that he may see.
-static uint32_t jobs_in_progress(const struct state *state,
-                                 const struct caller *caller,
-                                 const char *api_name)
+static uint32_t jobs_in_progress(const struct state *state, const char *api_name)
 {
     uint32_t count = 0;
     size_t cursor = 0;
@@ -150,8 +147,20 @@ static uint32_t jobs_in_progress(const struct state *state,
     while (map_next(&state->jobs, &cursor, &key, &entry)) {
         const struct job *job = entry;
         count += !job_state_terminal(job->record.state) &&
-                 (api_name ? strcmp(job->record.api_name, api_name) == 0
-                           : caller_may_see(caller, job->record.api_name));
+                 strcmp(job->record.api_name, api_name) == 0;
+    }
+    return count;
+}
+
+// Of all apis that he may see.
+static uint32_t all_in_progress(const struct state *state, const struct caller *caller)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < state->api_count; i++) {
+        if (caller_may_see(caller, state->apis[i]->name)) {
+            count += jobs_in_progress(state, state->apis[i]->name);
+        }
     }
     return count;
 }
@@ -167,7 +176,7 @@ Cortex__V1__Api *query_definition(const struct state *state,
     message_text(&api->api_id, version->api_id);
     message_text(&api->spec, version->spec);
     api->updated_ns = version->deployed_ns;
-    api->jobs_in_progress = jobs_in_progress(state, NULL, version->name);
+    api->jobs_in_progress = jobs_in_progress(state, version->name);
     return api;
 }
 
@@ -209,7 +218,7 @@ int query_info(struct state *state, const struct request *request, struct error 
     message_text(&reply->release, version_text());
     message_text(&reply->bridge_url, state->settings.bridge_url);
     reply->boot = state->boot;
-    reply->jobs_in_progress = jobs_in_progress(state, &request->caller, NULL);
+    reply->jobs_in_progress = all_in_progress(state, &request->caller);
     while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
         const struct roster_agent *agent = entry;
         if (agent->state == ROSTER_PRESENT && !caller_is_limited(&request->caller)) {
@@ -298,7 +307,7 @@ static size_t job_limit(const struct state *state,
     size_t limit = said->limit;
 
     if (limit == 0) {
-        size_t live = jobs_in_progress(state, NULL, said->api_name);
+        size_t live = jobs_in_progress(state, said->api_name);
         limit = live > QUERY_JOBS_DEFAULT ? live : QUERY_JOBS_DEFAULT;
     }
     return limit < QUERY_JOBS_MAX ? limit : QUERY_JOBS_MAX;

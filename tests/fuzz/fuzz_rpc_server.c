@@ -8,6 +8,7 @@
  * is answered.
  */
 #include <endian.h>
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -97,8 +98,12 @@ static void check_heard(bool heard)
 static size_t hear(int fd, void *out, size_t size)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    int ready;
 
-    check_heard(poll(&poll_fd, 1, WAIT_MS) == 1);
+    do {
+        ready = poll(&poll_fd, 1, WAIT_MS);
+    } while (ready < 0 && errno == EINTR); // libFuzzer has a timer
+    check_heard(ready == 1);
     ssize_t got = recv(fd, out, size, 0);
     return got > 0 ? (size_t)got : 0;
 }
