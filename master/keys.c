@@ -722,7 +722,7 @@ int keys_check_token(struct keys *keys,
                                    ERROR_UNAUTHENTICATED,
                                    "the token %s is not known here",
                                    token_id);
-    if (result == 0) {
+    if (token && result == 0) {
         result = check_uses(&keys->table, token, key, err);
     }
     pthread_mutex_unlock(&keys->lock);
