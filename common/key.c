@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
+#include "common/buffer.h"
 #include "common/fs.h"
 
 #define PUBLIC_PREFIX "cortex-public:"
@@ -381,4 +383,41 @@ int key_join_parse(const char *text, struct key_join *out, struct error *err)
     }
     *out = join;
     return 0;
+}
+
+int key_join_load(const char *path, struct key_join *out, struct error *err)
+{
+    struct buffer text = BUFFER_INIT;
+    int result = fs_read(path, KEY_JOIN_SIZE, &text, err);
+
+    if (result == 0) {
+        char *line = memory_strdup(buffer_text(&text));
+        line[strcspn(line, "\n")] = '\0';
+        result = key_join_parse(line, out, err);
+        if (result != 0) {
+            (void)error_wrap(err, "%s", path);
+        }
+        free(line);
+    }
+    buffer_fini(&text);
+    return result;
+}
+
+int key_join_save(const char *path,
+                  const struct key_join *join,
+                  unsigned mode,
+                  struct error *err)
+{
+    char text[KEY_JOIN_SIZE + 1];
+    struct buffer there = BUFFER_INIT;
+
+    if (key_join_format(join, text, err) != 0) {
+        return -1;
+    }
+    size_t size = strlen(text);
+    text[size++] = '\n';
+    bool same = fs_read(path, KEY_JOIN_SIZE, &there, NULL) == 0 && there.size == size &&
+                memcmp(there.data, text, size) == 0;
+    buffer_fini(&there);
+    return same ? 0 : fs_write_durable(path, text, size, mode, err);
 }

@@ -88,4 +88,13 @@ int key_join_format(const struct key_join *join,
                     struct error *err);
 int key_join_parse(const char *text, struct key_join *out, struct error *err);
 
+/* A file with a join string in its first line. NOT_FOUND, or INVALID_ARGUMENT that
+ * names the file. Whole or not at all, and not written if it stands there already: the
+ * disk may be full. */
+int key_join_load(const char *path, struct key_join *out, struct error *err);
+int key_join_save(const char *path,
+                  const struct key_join *join,
+                  unsigned mode,
+                  struct error *err);
+
 #endif

@@ -5,52 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
 #include "common/fs.h"
 
 #define JOIN_FILE "join"
 #define KEY_FILE  "key"
+#define JOIN_MODE 0600
 
 /* The folder's join string, if it has one: found is false otherwise. */
 static int
-read_join(const char *path, struct key_join *out, bool *out_found, struct error *err)
+find_known(const char *path, struct key_join *out, bool *out_found, struct error *err)
 {
-    struct buffer text = BUFFER_INIT;
     struct error error;
-    int result = 0;
+    int result = key_join_load(path, out, &error);
 
-    if (fs_read(path, KEY_JOIN_SIZE, &text, &error) != 0) {
-        result = error.code == ERROR_NOT_FOUND ? 0 : error_copy(err, &error);
-        *out_found = false;
-    } else {
-        char *line = memory_strdup(buffer_text(&text));
-        line[strcspn(line, "\n")] = '\0';
-        result = key_join_parse(line, out, err);
-        *out_found = true;
-        if (result != 0) {
-            (void)error_wrap(err, "%s", path);
-        }
-        free(line);
+    if (result != 0 && error.code != ERROR_NOT_FOUND) {
+        return error_copy(err, &error);
     }
-    buffer_fini(&text);
-    return result;
-}
-
-/* Nothing is written if it stands there already: the disk may be full. */
-static int write_join(const char *path, const struct key_join *join, struct error *err)
-{
-    char text[KEY_JOIN_SIZE + 1];
-    struct buffer there = BUFFER_INIT;
-
-    if (key_join_format(join, text, err) != 0) {
-        return -1;
-    }
-    size_t size = strlen(text);
-    text[size++] = '\n';
-    bool same = fs_read(path, KEY_JOIN_SIZE, &there, NULL) == 0 && there.size == size &&
-                memcmp(there.data, text, size) == 0;
-    buffer_fini(&there);
-    return same ? 0 : fs_write_durable(path, text, size, 0600, err);
+    *out_found = result == 0;
+    return 0;
 }
 
 /* Whether the folder's join string is of the same master: then it was joined before. */
@@ -62,7 +34,7 @@ static int has_joined(const char *path,
     struct key_join known;
     bool found;
 
-    if (read_join(path, &known, &found, err) != 0) {
+    if (find_known(path, &known, &found, err) != 0) {
         return -1;
     }
     *out_joined = found &&
@@ -82,7 +54,7 @@ static int take_join(const char *path, struct key_join *join, struct error *err)
         return 0; // to be written once it has
     }
     join->has_token = false;
-    return write_join(path, join, err);
+    return key_join_save(path, join, JOIN_MODE, err);
 }
 
 static int find_join(const struct seal_request *request,
@@ -91,7 +63,7 @@ static int find_join(const struct seal_request *request,
                      struct error *err)
 {
     if (!request->join) {
-        return path ? read_join(path, &seal->join, &seal->sealed, err) : 0;
+        return path ? find_known(path, &seal->join, &seal->sealed, err) : 0;
     }
     seal->sealed = true;
     if (key_join_parse(request->join, &seal->join, err) != 0) {
@@ -148,7 +120,7 @@ int seal_remember(const char *folder, struct seal *seal, struct error *err)
 
     seal->join.has_token = false;
     key_wipe(seal->join.token, sizeof(seal->join.token));
-    int result = write_join(path, &seal->join, err);
+    int result = key_join_save(path, &seal->join, JOIN_MODE, err);
     free(path);
     return result;
 }

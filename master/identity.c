@@ -7,49 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
 #include "common/fs.h"
 #include "common/id.h"
 
 #define KEY_FILE        "master.key"
 #define JOIN_FILE       "join"
+#define JOIN_MODE       0644 /* it may be shown */
 #define KEYS_FILE       "authorized_keys"
 #define ADDRESS_DEFAULT "tcp://127.0.0.1:8790"
-
-static int read_join(const char *path, struct key_join *out, struct error *err)
-{
-    struct buffer text = BUFFER_INIT;
-    int result = fs_read(path, KEY_JOIN_SIZE, &text, err);
-
-    if (result == 0) {
-        char *line = memory_strdup(buffer_text(&text));
-        line[strcspn(line, "\n")] = '\0';
-        result = key_join_parse(line, out, err);
-        if (result != 0) {
-            (void)error_wrap(err, "%s", path);
-        }
-        free(line);
-    }
-    buffer_fini(&text);
-    return result;
-}
-
-// Nothing is written if it stands there already: the disk may be full.
-static int write_join(const char *path, const struct key_join *join, struct error *err)
-{
-    char text[KEY_JOIN_SIZE + 1];
-    struct buffer there = BUFFER_INIT;
-
-    if (key_join_format(join, text, err) != 0) {
-        return -1;
-    }
-    size_t size = strlen(text);
-    text[size++] = '\n';
-    bool same = fs_read(path, KEY_JOIN_SIZE, &there, NULL) == 0 && there.size == size &&
-                memcmp(there.data, text, size) == 0;
-    buffer_fini(&there);
-    return same ? 0 : fs_write_durable(path, text, size, 0644, err);
-}
 
 static int make_join(const char *path,
                      const char *address,
@@ -58,7 +23,7 @@ static int make_join(const char *path,
 {
     struct error missing;
 
-    if (read_join(path, &self->join, &missing) != 0) {
+    if (key_join_load(path, &self->join, &missing) != 0) {
         if (missing.code != ERROR_NOT_FOUND) {
             return error_copy(err, &missing);
         }
@@ -76,7 +41,7 @@ static int make_join(const char *path,
         (void)snprintf(self->join.address, sizeof(self->join.address), "%s", address);
     }
     memcpy(self->join.public_key, self->key.public_key, KEY_SIZE);
-    return write_join(path, &self->join, err);
+    return key_join_save(path, &self->join, JOIN_MODE, err);
 }
 
 int identity_make(const char *folder,
@@ -105,7 +70,7 @@ static int check_join(const char *folder, struct identity *self, struct error *e
 {
     char *path = fs_join(folder, JOIN_FILE);
     struct error why = {0};
-    int result = read_join(path, &self->join, &why);
+    int result = key_join_load(path, &self->join, &why);
 
     if (result != 0 ||
         !key_equal(self->join.public_key, self->key.public_key, KEY_SIZE)) {
