@@ -45,8 +45,8 @@ int admission_rotate(struct admission *admission,
                      struct error *err);
 
 /* Looks whether authorized_keys is another: every second or two, and by itself before
- * somebody is refused. Blocks on the disk;
- * logs what changed, and once what is wrong with it: then the keys before hold. */
+ * somebody is refused. Blocks on the disk; logs what changed, and once what is wrong
+ * with it: then the keys before hold. */
 void admission_reload(struct admission *admission);
 
 #endif
