@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/fs.h"
@@ -22,20 +21,6 @@ static const char summary[] = "Owns apis, jobs and batches, and hands batches to
 // Set for the program executed anew: it begins on a disk that takes no writes.
 #define READ_ONLY_VARIABLE "CORTEX_MASTER_READ_ONLY"
 
-#define FILES_MAX 16384 /* descriptors: the server's connections, and the rest */
-
-// The usual soft limit is for programs that use select: two agents in three would find
-// no place.
-static void allow_files(void)
-{
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
-        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 // The pid stays, and all that whoever started this one knows of it.
 static void run_anew(char **argv)
 {
@@ -45,7 +30,6 @@ static void run_anew(char **argv)
 
 static int run(struct master_options *options, char **argv, struct error *err)
 {
-    allow_files();
     options->read_only = getenv(READ_ONLY_VARIABLE) != NULL;
     enum master_end end = master_run(options, err);
 

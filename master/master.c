@@ -27,7 +27,7 @@
 
 #define MASTER_DRAIN_MS 5000 /* for replies under way, when leaving */
 #define MASTER_PROBE_S  1    /* between attempts to write, while the disk is not well */
-#define MASTER_TICK_S   1    /* between looks at authorized_keys */
+#define MASTER_TICK_S   1    /* between looks at keys and connections */
 
 /* Connections: 5,000 agents', or half of the descriptors if there are so few. */
 #define MASTER_CONNECTIONS_MAX 16384
@@ -133,12 +133,43 @@ static int lose_refused(struct state *state, void *arg, struct error *err)
     return sync_lose_refused(state, admission_keys(master->admission), err);
 }
 
-// Waits for a signal to leave and tells the loop; meanwhile looks after the keys, which
-// may have expired though nobody changed them.
-static void *watch_signals(void *arg)
+// Keys may have expired though nobody changed them.
+static void look_after_keys(struct master *master)
+{
+    if (master->admission) {
+        admission_reload(master->admission);
+        loop_post(master->loop, lose_refused, master);
+    }
+}
+
+/* nng 1.5 stops closing connections for good when a peer leaves at the wrong moment,
+ * which a stranger can do on purpose (rpc_server.h). Most of them at once are too many
+ * to wait for more. *since_ms: since when there are too many; INT64_MAX: there are not.
+ */
+static bool is_wedged(struct master *master, int64_t *since_ms)
+{
+    int drift = rpc_server_descriptor_drift(master->server);
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (drift <= RPC_DRIFT_MAX) {
+        *since_ms = INT64_MAX;
+    } else if (*since_ms == INT64_MAX) {
+        *since_ms = now_ms;
+    }
+    bool wedged = now_ms - *since_ms >= RPC_DRIFT_MS ||
+                  drift > (int)(master->connections_max / 2);
+    if (wedged) {
+        log_warning("%d connections have ended and are not closed", drift);
+    }
+    return wedged;
+}
+
+// Waits for a signal to leave, and looks meanwhile after what nobody else does.
+static void *watch(void *arg)
 {
     struct master *master = arg;
     struct timespec tick = {.tv_sec = MASTER_TICK_S};
+    int64_t since_ms = INT64_MAX;
     sigset_t set;
     int signal_number;
 
@@ -146,9 +177,11 @@ static void *watch_signals(void *arg)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     while ((signal_number = sigtimedwait(&set, NULL, &tick)) < 0) {
-        if (master->admission) {
-            admission_reload(master->admission);
-            loop_post(master->loop, lose_refused, master);
+        look_after_keys(master);
+        if (is_wedged(master, &since_ms)) {
+            atomic_store(&master->wedged, true);
+            loop_stop(master->loop);
+            return NULL;
         }
     }
     log_info("leaving: got %s", strsignal(signal_number));
@@ -180,33 +213,6 @@ static void *probe_each_second(void *arg)
         loop_post(master->loop, probe, master);
     }
     return NULL;
-}
-
-/* nng 1.5 stops closing connections for good when a peer leaves at the wrong moment,
- * which a stranger can do on purpose (rpc_server.h). Most of them at once are too many
- * to wait for more. */
-static void *watch_connections(void *arg)
-{
-    struct master *master = arg;
-    int64_t since_ms = INT64_MAX;
-
-    for (;;) {
-        (void)sleep(1);
-        int drift = rpc_server_descriptor_drift(master->server);
-        int64_t now_ms = clock_monotonic_ms();
-        if (drift <= RPC_DRIFT_MAX) {
-            since_ms = INT64_MAX;
-        } else if (since_ms == INT64_MAX) {
-            since_ms = now_ms;
-        }
-        if (now_ms - since_ms >= RPC_DRIFT_MS ||
-            drift > (int)(master->connections_max / 2)) {
-            log_warning("%d connections have ended and are not closed", drift);
-            atomic_store(&master->wedged, true);
-            loop_stop(master->loop);
-            return NULL;
-        }
-    }
 }
 
 static int start_thread(void *(*run)(void *), struct master *master, struct error *err)
@@ -245,10 +251,9 @@ serve(struct master *master, const struct master_options *options, struct error 
         admission_seal(master->admission, &seal);
         server.seal = &seal;
     }
-    if (start_thread(watch_signals, master, err) != 0 ||
-        (options->read_only && start_thread(probe_each_second, master, err) != 0) ||
-        rpc_server_start(&server, &master->server, err) != 0 ||
-        start_thread(watch_connections, master, err) != 0) {
+    if (rpc_server_start(&server, &master->server, err) != 0 ||
+        start_thread(watch, master, err) != 0 ||
+        (options->read_only && start_thread(probe_each_second, master, err) != 0)) {
         return -1;
     }
     key_wipe(&seal, sizeof(seal));
