@@ -10,10 +10,14 @@ import gzip
 import json
 import os
 import struct
+import sys
 import zlib
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORPUS = os.path.join(TESTS, "corpus")
+sys.path.insert(0, os.path.join(TESTS, "support"))
+
+from clear_frame import field, frame  # noqa: E402
 
 
 def of(target):
@@ -81,26 +85,8 @@ def clock():
         yield struct.pack(">Q", number) + b"69d6faf82e4660d3"
 
 
-def varint(number):
-    out = b""
-    while number > 0x7F:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def frame(method, message, counter, attachment=b""):
-    """A frame as proto/rpc.proto has it."""
-    header = field(1, b"0123456789abcdef") + field(2, method) + field(3, 1500)
-    header += field(4, b"0.1.0")
-    head = b"CX\1\6" + bytes(12) + struct.pack("<QII", counter, len(header), len(message))
-    return head + header + message + attachment
+def call(method, message, counter, attachment=b""):
+    return frame(method, message, attachment, counter, 1500, b"0123456789abcdef")
 
 
 METHODS = """Client/Info Client/PutProject Client/Deploy Client/ListApis Client/GetApi
@@ -115,9 +101,9 @@ def codec():
     bodies.append(b"".join(field(number, inner) for number in range(1, 12)))
     for number, method in enumerate(METHODS):
         for body in bodies:
-            yield frame(b"cortex.v1." + method.encode(), body, number, b"{}")
+            yield call(b"cortex.v1." + method.encode(), body, number, b"{}")
     for counter in range(64):
-        yield frame(b"none", bodies[3], counter | counter << 3 & 0x100)
+        yield call(b"none", bodies[3], counter | counter << 3 & 0x100)
 
 
 def rpc_server():

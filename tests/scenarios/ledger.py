@@ -47,6 +47,7 @@ class Ledgered(Scenario):
     agent_program = os.path.join(BIN, "cortex-agent")
     agent_options = ()
     bridge_program = os.path.join(BIN, "cortex-bridge")
+    bridge_options = ()
     agent_runner = ""  # a command that runs the agent's
     preamble = ""  # what the shell that becomes a daemon does first
     env = {}
@@ -64,7 +65,8 @@ class Ledgered(Scenario):
         # The master's options are not those of `cortex-master init` and `keys`.
         plain = f'case "$1" in init|keys) exec {os.path.join(BIN, "cortex-master")} "$@";; esac\n'
         scripts["cortex-master"] = plain + scripts["cortex-master"]
-        scripts["cortex-bridge"] = f'exec {cls.bridge_program} "$@"\n'
+        bridge = [cls.bridge_program, '"$@"', *cls.bridge_options]
+        scripts["cortex-bridge"] = f"exec {' '.join(bridge)}\n"
         programs = make_programs(os.path.join(cls.scratch, "bin"), scripts)
         cls.ledger = {"jobs": []}
         return cls.cluster_class(agents=cls.agents, agent_cpu=cls.agent_cpu,

@@ -19,10 +19,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 
-from ledger import Ledgered  # noqa: E402
-from relay import Relay  # noqa: E402
+from relayed import Relayed  # noqa: E402
 from stranger import Stranger  # noqa: E402
-from support import BIN, dose, wait_until  # noqa: E402
+from support import dose, wait_until  # noqa: E402
 
 CONFIDENTIAL = "what-only-the-predictor-should-read"
 
@@ -37,23 +36,14 @@ def messages(stream):
         at += size
 
 
-class Capture(Ledgered):
+class Capture(Relayed):
+    bridge_is_relayed = True
+
     @classmethod
     def make_cluster(cls):
-        cls.relay = Relay(0)
-        cls.addClassCleanup(cls.relay.stop)
+        cluster = super().make_cluster()
         cls.taken = {"up": collections.defaultdict(bytes), "down": collections.defaultdict(bytes)}
         cls.relay.tap = cls.take
-        through = f"--master tcp://127.0.0.1:{cls.relay.port}"
-        cls.agent_options = (through,)
-        cluster = super().make_cluster()
-        bridge = os.path.join(cluster.programs, "cortex-bridge")
-        os.unlink(bridge)
-        with open(bridge, "w", encoding="utf-8") as file:
-            file.write(f'#!/bin/sh\nexec {BIN}/cortex-bridge "$@" {through}\n')
-        os.chmod(bridge, 0o755)
-        url = cluster.up_options[cluster.up_options.index("--master-listen") + 1]
-        cls.relay.server_port = int(url.rsplit(":", 1)[1])
         return cluster
 
     @classmethod

@@ -8,50 +8,16 @@ so; once there is room the next one runs, without anything being restarted.
 """
 
 import os
-import subprocess
 import time
 import unittest
 
-from ledger import Ledgered
+from small_disk import SmallDisk
 from support import dose
 
 
-def say(*command):
-    subprocess.run(command, check=True, capture_output=True)
-
-
-class FullAgentDisk(Ledgered):
+class FullAgentDisk(SmallDisk):
+    victim = "agent-1"
     agent_cpu = 4
-
-    @classmethod
-    def make_cluster(cls):
-        cluster = super().make_cluster()
-        cls.disk = os.path.join(cluster.state, "agent-1")
-        os.makedirs(cls.disk)
-        say("mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", cls.disk)
-        return cluster
-
-    @classmethod
-    def cleanup(cls):
-        cls.cluster.cortex("cluster", "down", "--state-dir", cls.cluster.state, check=False)
-        subprocess.run(["umount", cls.disk], capture_output=True)
-        super().cleanup()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cleanup()
-
-    def fill(self):
-        with open(os.path.join(self.disk, "filling"), "wb", buffering=0) as file:
-            for size in (65536, 4096, 1):
-                try:
-                    while True:
-                        file.write(b"x" * size)
-                except OSError:
-                    pass
-
-    def free(self):
-        os.unlink(os.path.join(self.disk, "filling"))
 
     def test_a_full_disk_is_said_survived_and_got_over(self):
         agent = self.cluster.daemon("agent")["pid"]

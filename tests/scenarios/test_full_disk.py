@@ -8,52 +8,15 @@ itself, and the checker finds nothing lost.
 """
 
 import os
-import subprocess
 import time
 import unittest
 
-from ledger import Ledgered
+from small_disk import SmallDisk
 from support import dose, wait_until
 
 
-def say(*command):
-    subprocess.run(command, check=True, capture_output=True)
-
-
 @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
-class FullDisk(Ledgered):
-    @classmethod
-    def make_cluster(cls):
-        cluster = super().make_cluster()
-        cls.disk = os.path.join(cluster.state, "master")
-        os.makedirs(cls.disk)
-        say("mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", cls.disk)
-        cls.addClassCleanup(cls.leave)
-        return cluster
-
-    @classmethod
-    def cleanup(cls):
-        cls.cluster.cortex("cluster", "down", "--state-dir", cls.cluster.state, check=False)
-        subprocess.run(["umount", cls.disk], capture_output=True)
-        super().cleanup()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cleanup()
-
-    @classmethod
-    def leave(cls):
-        subprocess.run(["umount", cls.disk], capture_output=True)
-
-    def fill(self):
-        with open(os.path.join(self.disk, "filling"), "wb", buffering=0) as file:
-            for size in (65536, 4096, 1):
-                try:
-                    while True:
-                        file.write(b"x" * size)
-                except OSError:
-                    pass
-
+class FullDisk(SmallDisk):
     def refusal(self):
         answer = self.cluster.http("POST", "/squares", self.body(4))
         if answer.status == 200:  # taken before the disk was noticed: it counts
@@ -75,7 +38,7 @@ class FullDisk(Ledgered):
             self.assertRegex(answer.text, "disk|No space left on device")
             status = wait_until(lambda: self.told(job), "the job is told of")
             self.assertEqual(status["status"], "status_running")
-            os.unlink(os.path.join(self.disk, "filling"))
+            self.free()
             freed = time.monotonic()
             self.acknowledge(wait_until(self.submission, "submissions are taken again"), 4)
             longest = max(longest, time.monotonic() - freed)

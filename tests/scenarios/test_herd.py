@@ -32,6 +32,7 @@ class Stampede(Ledgered):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, HERD + 1024), hard))
         port = int(self.cluster.daemon("master")["address"].rsplit(":", 1)[1])
         herd, longest, rounds = Herd(HERD, port), 0, dose(2, 20)
+        self.addCleanup(herd.leave)  # its descriptors are needed to end the cluster
         herd.join(PATIENCE_S)
         job = self.submit(500, workers=2, sleep_s=0.02)
         for _ in range(rounds):

@@ -11,25 +11,14 @@ import random
 import time
 import unittest
 
-from ledger import Ledgered
-from relay import Relay
+from relayed import Relayed
 from support import dose, wait_until
 
 
-class Partitions(Ledgered):
+class Partitions(Relayed):
     agents = 2
     agent_cpu = 2
     master_options = ("--lease", "1s", "--agent-timeout", "2s")
-
-    @classmethod
-    def make_cluster(cls):
-        cls.relay = Relay(0)
-        cls.addClassCleanup(cls.relay.stop)
-        cls.agent_options = ("--master", f"tcp://127.0.0.1:{cls.relay.port}")
-        cluster = super().make_cluster()
-        url = cluster.up_options[cluster.up_options.index("--master-listen") + 1]
-        cls.relay.server_port = int(url.rsplit(":", 1)[1])
-        return cluster
 
     def plant(self, fault, seconds):
         if fault == "cut":

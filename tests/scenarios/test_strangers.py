@@ -20,8 +20,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 
+from clear_frame import frame  # noqa: E402
 from scenario import Scenario  # noqa: E402
-from stranger import GREETING, Stranger, frame, packet  # noqa: E402
+from stranger import GREETING, Stranger, packet  # noqa: E402
 from support import FULL, dose, wait_until  # noqa: E402
 
 SANITIZED = bool(os.environ.get("CORTEX_SANITIZED"))  # freed memory is kept there
@@ -78,16 +79,16 @@ class Rpc:
 
     role = "master"
     leave = [Stranger.hang_up, Stranger.close]
-    drip = GREETING + packet(frame("Client/Info"))
+    drip = GREETING + packet(frame(b"cortex.v1.Client/Info"))
 
     def come(self, url, silent):
         return Stranger(url, greet=not silent and random.random() < 0.8)
 
     def hurried(self):
-        return packet(frame("Client/Info")) * random.randrange(2, 20)
+        return packet(frame(b"cortex.v1.Client/Info")) * random.randrange(2, 20)
 
     def unread(self):
-        return packet(frame("Client/ListApis")) * 400
+        return packet(frame(b"cortex.v1.Client/ListApis")) * 400
 
     def garbage(self):
         length = struct.pack(">Q", random.choice([0, 1, 3, 1 << 24, 1 << 31, 1 << 63, 2**64 - 1]))

@@ -15,6 +15,7 @@ import unittest
 from clear_cluster import ClearCluster
 from ledger import Ledgered
 from newer_wire import NewerWire
+from relayed import Relayed
 from support import ROOT
 
 SCHEMAS = sorted(glob.glob(os.path.join(ROOT, "master", "schema", "*.sql")))
@@ -54,20 +55,11 @@ def rewrite_as(path, version):
     written.close()
 
 
-class OtherRelease(Ledgered):
+class OtherRelease(Relayed):
     cluster_class = ClearCluster
+    relay_class = NewerWire
     agents = 2
     agent_cpu = 2
-
-    @classmethod
-    def make_cluster(cls):
-        cls.relay = NewerWire(0)
-        cls.addClassCleanup(cls.relay.stop)
-        cls.agent_options = ("--master", f"tcp://127.0.0.1:{cls.relay.port}")
-        cluster = super().make_cluster()
-        url = cluster.up_options[cluster.up_options.index("--master-listen") + 1]
-        cls.relay.server_port = int(url.rsplit(":", 1)[1])
-        return cluster
 
     def test_agents_and_master_take_each_other_for_a_later_release(self):
         job = self.submit(400, batch_size=2, workers=4, sleep_s=0.01)

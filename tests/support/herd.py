@@ -8,33 +8,14 @@ them on a stream behind a greeting, each behind its length and an id.
 """
 
 import asyncio
-import os
 import random
 import struct
 import time
 
+from clear_frame import RELEASE, field, fixed64, frame
+
 GREETING = b"\0SP\0\0\x30\0\0"  # of a REQ socket
 PAUSE_S = (0.02, 0.5)  # before a connection is tried again, as agents do
-
-
-def varint(number):
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def number(field, value):
-    return varint(field << 3) + varint(value)
-
-
-def data(field, value):
-    return varint(field << 3 | 2) + varint(len(value)) + value
-
-
-def fixed64(field, value):
-    return varint(field << 3 | 1) + struct.pack("<Q", value)
 
 
 def fields(message):
@@ -69,13 +50,10 @@ class Agent:
         self.name = f"herd-{index}".encode()
 
     def request(self, count, boot):
-        envelope = (data(1, os.urandom(16)) + data(2, b"cortex.v1.AgentService/Sync")
-                    + number(3, 5000) + data(4, b"0.1.0"))
-        message = (data(1, self.id) + fixed64(2, self.incarnation) + data(3, self.name)
-                   + data(4, b"0.1.0") + number(5, 1000) + number(6, 1 << 30)
-                   + number(14, boot))
-        frame = struct.pack("<2sBBIQQII", b"CX", 1, 6, 0, 0, count, len(envelope), len(message))
-        body = struct.pack(">I", 0x80000000 | count) + frame + envelope + message
+        message = (field(1, self.id) + fixed64(2, self.incarnation) + field(3, self.name)
+                   + field(4, RELEASE) + field(5, 1000) + field(6, 1 << 30) + field(14, boot))
+        body = struct.pack(">I", 0x80000000 | count) + frame(
+            b"cortex.v1.AgentService/Sync", message, counter=count, timeout_ms=5000)
         return struct.pack(">Q", len(body)) + body
 
     async def call(self, reader, writer, count, boot):
@@ -126,5 +104,7 @@ class Herd:
     def leave(self):
         for writer in self.writers:
             writer.close()
-        self.loop.run_until_complete(asyncio.sleep(0.1))
-        self.loop.close()
+        self.writers = []
+        if not self.loop.is_closed():
+            self.loop.run_until_complete(asyncio.sleep(0.1))
+            self.loop.close()

@@ -9,6 +9,7 @@ frames; nng puts them on a stream behind 8 bytes of greeting, each behind its le
 
 import struct
 
+from clear_frame import field
 from relay import Relay
 
 GREETING = 8
@@ -16,18 +17,8 @@ NNG_ID = 4
 HEADER = struct.Struct("<2sBBI16xII")  # of a frame, with the sizes
 CLEAR = 6
 RELEASE = b"9.9.9"
-
-
-def varint(number):
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-UNKNOWN = varint(900 << 3) + varint(1 << 40) + varint(901 << 3 | 2) + b"\x05later"
-NEW_RELEASE = varint(4 << 3 | 2) + varint(len(RELEASE)) + RELEASE  # the last one counts
+UNKNOWN = field(900, 1 << 40) + field(901, b"later")
+NEW_RELEASE = field(4, RELEASE)  # the last one counts
 
 
 def newer(body, way):

@@ -2,41 +2,14 @@
 """stranger.py - a connection to the master's RPC port by somebody who keeps no rules
 
 Speaks what nng speaks (SP over TCP: a greeting of 8 bytes, then messages with their
-size in front, each request behind an id of nng's own) and makes clear frames of
-proto/rpc.proto by hand.
+size in front, each request behind an id of nng's own); clear_frame.py makes the frames.
 """
 
-import os
 import socket
 import struct
 
 GREETING = struct.pack(">BBBBHH", 0, 0x53, 0x50, 0, 48, 0)  # "I am a REQ"
 NNG_ID = struct.pack(">I", 0x80000001)
-
-
-def field(number, value):
-    """A field of a protobuf message: bytes, or a number below 128 or larger."""
-    if isinstance(value, bytes):
-        return varint(number << 3 | 2) + varint(len(value)) + value
-    return varint(number << 3) + varint(value)
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def frame(method, message=b"", attachment=b"", timeout_ms=20000):
-    """A request of "cortex.v1.<method>"."""
-    envelope = (
-        field(1, os.urandom(16)) + field(2, f"cortex.v1.{method}".encode())
-        + field(3, timeout_ms) + field(4, b"0.1.0")
-    )
-    header = b"CX\x01\x06" + bytes(4) + struct.pack("<QQII", 0, 1, len(envelope), len(message))
-    return header + envelope + message + attachment
 
 
 def packet(body):
