@@ -32,7 +32,7 @@ static int has_joined(const char *path,
                       struct error *err)
 {
     struct key_join known;
-    bool found;
+    bool found = false;
 
     if (find_known(path, &known, &found, err) != 0) {
         return -1;
