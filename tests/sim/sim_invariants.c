@@ -17,7 +17,8 @@
 #define ROWS_EVERY       16    /* turns between comparisons of memory and rows, about */
 #define STANDSTILL_MS    90000 /* quiet: longer without progress is a hang */
 #define SPEAKS_WITHIN_MS 6000  /* a Sync and its repeat, when nothing is in the way */
-#define SLIGHTED_MS      30000 /* until those who have too much have let go of it */
+#define SLIGHTED_MS                                                                    \
+    45000 /* until those who have too much have let go of it: with a call repeated */
 #define LEAVES_WITHIN_MS 2000
 #define QUIET_MAX_MS     20000000
 
@@ -597,8 +598,38 @@ static void check_rows(struct sim *sim, struct sim_job *job)
     job_record_fini(&record);
 }
 
+// What ended in the turn in which memory let go of the job is told by rows.
+static void check_last_rows(struct sim *sim, struct sim_job *job)
+{
+    struct error err = {0};
+    sqlite3_stmt *rows = store_query(
+        sim->master->store,
+        &err,
+        "SELECT idx, state FROM batch WHERE job_id = ?1 AND state IN (?2, ?3)",
+        "iii",
+        (int64_t)job->job_id,
+        (int64_t)BATCH_SUCCEEDED,
+        (int64_t)BATCH_FAILED);
+
+    while (store_step(sim->master->store, rows, &err) > 0) {
+        uint64_t index = (uint64_t)sqlite3_column_int64(rows, 0);
+        enum batch_state state = (enum batch_state)sqlite3_column_int(rows, 1);
+        check_batch_done(sim, job, index, false);
+        if (job->batches[index].state != state) {
+            sim_violated(sim,
+                         "A batch's row says what was reported: %016" PRIx64 "/%" PRIu64
+                         " is %s, expected %s",
+                         job->job_id,
+                         index,
+                         batch_state_name(state),
+                         batch_state_name(job->batches[index].state));
+        }
+    }
+    store_done(rows);
+}
+
 // A job that memory no longer has: its row is final.
-static void check_gone(struct sim *sim, struct sim_job *job)
+static void check_gone(struct sim *sim, struct sim_job *job, bool restarted)
 {
     struct job_record record = {0};
     uint64_t counts[5];
@@ -620,6 +651,9 @@ static void check_gone(struct sim *sim, struct sim_job *job)
         sim_violated(
             sim, "A job in progress is in memory: %016" PRIx64 " is not", job->job_id);
     }
+    if (!restarted) {
+        check_last_rows(sim, job);
+    }
     job->succeeded = record.succeeded;
     job->failed = record.failed;
     take_record(sim, job, &record);
@@ -633,7 +667,7 @@ static void check_job(struct sim *sim, struct sim_job *job, bool restarted)
 
     if (!now) {
         if (!job->forgotten && (job->state != 0 || job->stop_asked || restarted)) {
-            check_gone(sim, job);
+            check_gone(sim, job, restarted);
         }
         return;
     }
