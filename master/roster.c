@@ -60,18 +60,25 @@ roster_agent_add(struct roster *roster,
     return agent;
 }
 
-void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation)
+static void note_former(struct roster *roster, const struct roster_agent *agent)
 {
     if (agent->state == ROSTER_PRESENT) {
-        agent->former[agent->former_count++ % ROSTER_FORMER_MAX] = agent->incarnation;
+        roster->former[roster->former_count++ % ROSTER_FORMER_MAX] = agent->incarnation;
     }
+}
+
+void roster_agent_renew(struct roster *roster,
+                        struct roster_agent *agent,
+                        uint64_t incarnation)
+{
+    note_former(roster, agent);
     agent->incarnation = incarnation;
 }
 
-bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation)
+bool roster_was(const struct roster *roster, uint64_t incarnation)
 {
-    for (uint32_t i = 0; i < agent->former_count && i < ROSTER_FORMER_MAX; i++) {
-        if (agent->former[i] == incarnation) {
+    for (size_t i = 0; i < roster->former_count && i < ROSTER_FORMER_MAX; i++) {
+        if (roster->former[i] == incarnation) {
             return true;
         }
     }
@@ -81,6 +88,7 @@ bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation)
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent)
 {
     assert(!agent->workers && !agent->parked);
+    note_former(roster, agent);
     if (agent->desired_version > roster->version_base) {
         roster->version_base = agent->desired_version;
     }

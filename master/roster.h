@@ -23,7 +23,7 @@
 
 #define ROSTER_AGENT_ID_SIZE         16
 #define ROSTER_NAME_SIZE             64
-#define ROSTER_FORMER_MAX            8    /* whose Syncs may still be on their way */
+#define ROSTER_FORMER_MAX            4096 /* incarnations that are remembered */
 #define ROSTER_WORKERS_PER_AGENT_MAX 1024 /* more would not fit one Sync message */
 
 enum roster_agent_state {
@@ -98,8 +98,6 @@ struct roster_agent {
     bool has_key;
     unsigned char key[KEY_SIZE]; /* with has_key: what it has proven who it is with */
     uint64_t incarnation;
-    uint64_t former[ROSTER_FORMER_MAX]; /* incarnations before it, a ring */
-    uint32_t former_count;
     char name[ROSTER_NAME_SIZE];
     char release[32];
     uint32_t cpu_millis;
@@ -128,6 +126,10 @@ struct roster {
     struct map agents;     /* first 8 bytes of the id -> roster_agent */
     struct map workers;    /* worker id -> roster_worker */
     uint64_t version_base; /* no desired version was above it when its agent went */
+    /* Incarnations of agents that were started anew or have gone, a ring: what they
+     * said may still be on its way. */
+    uint64_t former[ROSTER_FORMER_MAX];
+    size_t former_count;
 };
 
 void roster_fini(struct roster *roster);
@@ -140,8 +142,12 @@ struct roster_agent *
 roster_agent_add(struct roster *roster,
                  const unsigned char agent_id[ROSTER_AGENT_ID_SIZE]);
 /* It was started anew: the incarnation it had is a former one from now on. */
-void roster_agent_renew(struct roster_agent *agent, uint64_t incarnation);
-bool roster_agent_was(const struct roster_agent *agent, uint64_t incarnation);
+void roster_agent_renew(struct roster *roster,
+                        struct roster_agent *agent,
+                        uint64_t incarnation);
+/* Whether an agent that was started anew, or has gone, had this incarnation. One that
+ * was taken for lost may come back with it. */
+bool roster_was(const struct roster *roster, uint64_t incarnation);
 /* It must have no workers. Frees it. */
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent);
 

@@ -145,7 +145,8 @@ static int admit(struct state *state,
         *out_agent = agent;
         return 0;
     }
-    if (agent && roster_agent_was(agent, said->incarnation)) {
+    if (agent && agent->state == ROSTER_PRESENT &&
+        roster_was(&state->roster, said->incarnation)) {
         return error_set(
             err, ERROR_ABORTED, "this agent has been started anew since this was sent");
     }
@@ -162,7 +163,7 @@ static int admit(struct state *state,
     if (agent->state == ROSTER_EXPECTED) {
         no_longer_awaited(state, agent);
     }
-    roster_agent_renew(agent, said->incarnation);
+    roster_agent_renew(&state->roster, agent, said->incarnation);
     agent->applied_version = 0;
     agent->state = ROSTER_PRESENT;
     agent->work_number = said->work_number;

@@ -151,6 +151,24 @@ static void one_that_was_started_anew_has_nothing_of_its_former_self(void **stat
     assert_int_not_equal(fixture_worker_of(&agent, job_id)->worker_id, worker_id);
 }
 
+static void what_a_former_self_said_does_not_end_the_one_that_came_after(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent former = agent_of(1);
+    struct fixture_agent agent = agent_of(1);
+    uint64_t job_id = submit(master, (struct fixture_job){.batches = 2});
+
+    fixture_sync(master, &former);
+    fixture_pass(master, master->state.settings.lost_ms + 1);
+    assert_int_equal(master->state.roster.agents.count, 0);
+    agent.incarnation++;
+    fixture_bring_up(master, &agent);
+    uint64_t worker_id = fixture_worker_of(&agent, job_id)->worker_id;
+    uintptr_t late = park(master, &former, 5000); // it was on its way all the time
+    assert_int_equal(fixture_error(master, late)->code, ERROR_ABORTED);
+    assert_non_null(roster_worker_get(&master->state.roster, worker_id));
+}
+
 static void what_is_said_of_another_agents_worker_is_not_believed(void **state)
 {
     struct master_fixture *master = *state;
@@ -289,6 +307,7 @@ int main(void)
         HOLDS(a_newer_call_takes_the_place_of_the_older),
         HOLDS(a_hungry_worker_hears_of_work_as_soon_as_there_is_some),
         HOLDS(one_that_was_started_anew_has_nothing_of_its_former_self),
+        HOLDS(what_a_former_self_said_does_not_end_the_one_that_came_after),
         HOLDS(what_is_said_of_another_agents_worker_is_not_believed),
         HOLDS(an_unknown_state_of_a_worker_changes_nothing),
         HOLDS(an_attempt_that_has_reported_cannot_be_held_any_more),
