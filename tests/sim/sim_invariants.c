@@ -727,14 +727,14 @@ static void check_room(struct sim *sim, const struct roster_agent *agent)
 }
 
 // An agent that could speak all the time is not lost, even by a master that was
-// stopped.
-static void check_loss(struct sim *sim, const struct sim_agent *agent)
+// stopped. Its former self is.
+static void check_loss(struct sim *sim, const struct sim_agent *agent, uint64_t as)
 {
     const struct sim_faults *faults = &sim->faults;
     bool network_is_well = faults->lose == 0 && faults->cut == 0 &&
                            faults->very_slow == 0 && faults->late_words == 0;
 
-    if (agent->up && (network_is_well || sim->quiet) &&
+    if (agent->up && agent->incarnation == as && (network_is_well || sim->quiet) &&
         sim->now_ms - agent->well_since_ms > sim->master->lost_ms + SPEAKS_WITHIN_MS) {
         sim_violated(
             sim, "An agent is lost only if it is not heard of: %s spoke", agent->name);
@@ -748,12 +748,13 @@ static void check_agents(struct sim *sim, bool restarted)
             roster_agent_get(&sim->master->state.roster, sim->agents[i]->agent_id);
         bool present = agent != NULL;
         if (sim->ledger->present[i] && !present && !restarted) {
-            check_loss(sim, sim->agents[i]);
+            check_loss(sim, sim->agents[i], sim->ledger->present_as[i]);
             for (struct sim_job *job = sim->ledger->newest; job; job = job->next) {
                 job->losses += !job->forgotten;
             }
         }
         sim->ledger->present[i] = present;
+        sim->ledger->present_as[i] = agent ? agent->incarnation : 0; // 0: expected
         if (agent && !restarted) {
             check_room(sim, agent);
         }

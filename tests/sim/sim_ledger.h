@@ -108,8 +108,9 @@ struct sim_ledger {
     size_t report_capacity;
     bool clocks_jumped;
     bool present[SIM_AGENTS_MAX]; /* as the master had it */
-    char apis[SIM_APIS][64];      /* api ids, "" : not deployed */
-    uint64_t progress;            /* grows with whatever brings jobs nearer to an end */
+    uint64_t present_as[SIM_AGENTS_MAX];
+    char apis[SIM_APIS][64]; /* api ids, "" : not deployed */
+    uint64_t progress;       /* grows with whatever brings jobs nearer to an end */
     uint64_t progress_seen;
     int64_t progress_ms;
 };
