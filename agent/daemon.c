@@ -379,12 +379,18 @@ static int open_descriptors(struct daemon *daemon, struct error *err)
     return watch(daemon, daemon->signal_fd, &daemon->signal_fd, err);
 }
 
+static void tell(const char *news)
+{
+    log_info("%s", news);
+}
+
 /* With keys the agent is whom its key says it is, and nobody else may be. */
 static int open_seal(struct daemon *daemon, struct error *err)
 {
     const struct seal_request request = {.folder = daemon->home.folder,
                                          .join = daemon->options->join,
-                                         .key_file = daemon->options->key_file};
+                                         .key_file = daemon->options->key_file,
+                                         .tell = tell};
 
     if (seal_open(&request, &daemon->seal, err) != 0) {
         return -1;
@@ -405,6 +411,7 @@ static int join(struct daemon *daemon, struct error *err)
 
     key_token_id(to->token, token);
     seal_options(&daemon->seal, KEY_ROLE_AGENT, NULL, &options);
+    options.trust = NULL; // nothing is kept before it has joined
     options.token = token;
     memcpy(options.token_secret, to->token, sizeof(options.token_secret));
     int result = session_join(master_url(daemon), &options, daemon->options->name, err);

@@ -463,6 +463,13 @@ int rpc_server_start(const struct rpc_server_options *options,
     return 0;
 }
 
+void rpc_server_rekey(struct rpc_server *server,
+                      const struct key_pair *key,
+                      const struct key_pair *next)
+{
+    session_server_rekey(server->sessions, key, next);
+}
+
 const char *rpc_server_url(const struct rpc_server *server)
 {
     return server->url;

@@ -58,6 +58,11 @@ int rpc_server_start(const struct rpc_server_options *options,
                      struct rpc_server **out_server,
                      struct error *err);
 
+/* With a seal: see session_server_rekey. Any thread. */
+void rpc_server_rekey(struct rpc_server *server,
+                      const struct key_pair *key,
+                      const struct key_pair *next);
+
 /* The URL it listens on, with the port the system chose if 0 was asked for. */
 const char *rpc_server_url(const struct rpc_server *server);
 

@@ -2,16 +2,86 @@
 /* seal.c - how a program comes by what its sealed calls to a master need */
 #include "common/seal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/buffer.h"
 #include "common/fs.h"
 
 #define JOIN_FILE "join"
+#define NEXT_FILE "join.next"
 #define KEY_FILE  "key"
 #define JOIN_MODE 0600
 
-/* The folder's join string, if it has one: found is false otherwise. */
+/* Where what is learned of the master is kept. */
+struct seal_keeper {
+    char *join; // paths
+    char *next;
+    struct key_join known;
+    void (*tell)(const char *news);
+};
+
+static void keeper_free(struct seal_keeper *keeper)
+{
+    if (keeper) {
+        free(keeper->join);
+        free(keeper->next);
+        free(keeper);
+    }
+}
+
+static int forget_next(const struct seal_keeper *keeper, struct error *err)
+{
+    return unlink(keeper->next) == 0 || errno == ENOENT
+               ? 0
+               : error_set_errno(err, ERROR_INTERNAL, "cannot remove %s", keeper->next);
+}
+
+static int keep_next(const struct seal_keeper *keeper,
+                     const unsigned char next[KEY_SIZE],
+                     struct error *err)
+{
+    struct key_join join = keeper->known;
+
+    memcpy(join.public_key, next, KEY_SIZE);
+    return key_join_save(keeper->next, &join, JOIN_MODE, err);
+}
+
+static int
+keep_keys(struct seal_keeper *keeper, const unsigned char *next, struct error *err)
+{
+    return key_join_save(keeper->join, &keeper->known, JOIN_MODE, err) != 0 ||
+                   (next ? keep_next(keeper, next, err) : forget_next(keeper, err)) != 0
+               ? -1
+               : 0;
+}
+
+/* Called back by trust. */
+static void
+keep(void *arg, const unsigned char proven[KEY_SIZE], const unsigned char *next)
+{
+    struct seal_keeper *keeper = arg;
+    const char *news = next ? "the master is going to change its key; the next one is "
+                              "known here"
+                            : "the next key that the master had announced is withdrawn";
+    struct error err = {0};
+
+    if (memcmp(keeper->known.public_key, proven, KEY_SIZE) != 0) {
+        news = "the master has changed its key";
+    }
+    memcpy(keeper->known.public_key, proven, KEY_SIZE);
+    if (keep_keys(keeper, next, &err) != 0) {
+        (void)error_wrap(&err, "the master's key is not kept");
+        news = err.message;
+    }
+    if (keeper->tell) {
+        keeper->tell(news);
+    }
+}
+
+/* A file's join string, if there is one: found is false otherwise. */
 static int
 find_known(const char *path, struct key_join *out, bool *out_found, struct error *err)
 {
@@ -25,51 +95,90 @@ find_known(const char *path, struct key_join *out, bool *out_found, struct error
     return 0;
 }
 
-/* Whether the folder's join string is of the same master: then it was joined before. */
-static int has_joined(const char *path,
-                      const struct key_join *join,
-                      bool *out_joined,
-                      struct error *err)
+static bool same_cluster(const struct key_join *a, const struct key_join *b)
+{
+    return memcmp(a->cluster, b->cluster, KEY_CLUSTER_SIZE) == 0;
+}
+
+/* Trusts what the folder says of the cluster. */
+static int
+trust_folder(struct seal *seal, const struct key_join *known, struct error *err)
+{
+    struct key_join next;
+    bool found = false;
+
+    trust_add(seal->trust, known->public_key);
+    if (find_known(seal->keeper->next, &next, &found, err) != 0) {
+        return -1;
+    }
+    if (found && same_cluster(&next, known)) {
+        trust_add(seal->trust, next.public_key);
+    }
+    return 0;
+}
+
+/* A join string was given: of the folder's cluster, or of one that it did not know. */
+static int take_join(struct seal *seal,
+                     const struct key_join *given,
+                     const struct key_join *known,
+                     struct error *err)
+{
+    bool joined = known && same_cluster(known, given);
+
+    seal->join = *given;
+    if (joined) {
+        memcpy(seal->join.public_key, known->public_key, KEY_SIZE);
+        if (trust_folder(seal, known, err) != 0) {
+            return -1;
+        }
+    } else if (forget_next(seal->keeper, err) != 0) {
+        return -1;
+    }
+    trust_add(seal->trust, given->public_key);
+    if (given->has_token && !joined) {
+        return 0; // to be written once it has
+    }
+    seal->join.has_token = false;
+    return key_join_save(seal->keeper->join, &seal->join, JOIN_MODE, err);
+}
+
+static int
+find_in_folder(const struct key_join *given, struct seal *seal, struct error *err)
 {
     struct key_join known;
     bool found = false;
 
-    if (find_known(path, &known, &found, err) != 0) {
+    if (find_known(seal->keeper->join, &known, &found, err) != 0) {
         return -1;
     }
-    *out_joined = found &&
-                  memcmp(known.cluster, join->cluster, KEY_CLUSTER_SIZE) == 0 &&
-                  memcmp(known.public_key, join->public_key, KEY_SIZE) == 0;
-    return 0;
+    if (given) {
+        return take_join(seal, given, found ? &known : NULL, err);
+    }
+    seal->sealed = found;
+    if (found) {
+        seal->join = known;
+    }
+    return found ? trust_folder(seal, &known, err) : 0;
 }
 
-static int take_join(const char *path, struct key_join *join, struct error *err)
+static int
+find_join(const struct seal_request *request, struct seal *seal, struct error *err)
 {
-    bool joined = true;
+    struct key_join given;
+    int result = 0;
 
-    if (join->has_token && has_joined(path, join, &joined, err) != 0) {
+    if (request->join && key_join_parse(request->join, &given, err) != 0) {
         return -1;
     }
-    if (!joined) {
-        return 0; // to be written once it has
+    seal->sealed = request->join != NULL;
+    if (seal->keeper) {
+        result = find_in_folder(request->join ? &given : NULL, seal, err);
+        seal->keeper->known = seal->join;
+    } else if (request->join) {
+        seal->join = given;
+        trust_add(seal->trust, given.public_key);
     }
-    join->has_token = false;
-    return key_join_save(path, join, JOIN_MODE, err);
-}
-
-static int find_join(const struct seal_request *request,
-                     const char *path,
-                     struct seal *seal,
-                     struct error *err)
-{
-    if (!request->join) {
-        return path ? find_known(path, &seal->join, &seal->sealed, err) : 0;
-    }
-    seal->sealed = true;
-    if (key_join_parse(request->join, &seal->join, err) != 0) {
-        return -1;
-    }
-    return path ? take_join(path, &seal->join, err) : 0;
+    return result;
 }
 
 static int find_key(const struct seal_request *request,
@@ -93,25 +202,45 @@ static int find_key(const struct seal_request *request,
                             "a join string needs a folder or a file to keep a key in");
 }
 
+static void open_trust(const struct seal_request *request, struct seal *seal)
+{
+    const char *folder = request->folder;
+
+    if (folder) {
+        seal->keeper = memory_zalloc(sizeof(*seal->keeper));
+        seal->keeper->join = fs_join(folder, JOIN_FILE);
+        seal->keeper->next = fs_join(folder, NEXT_FILE);
+        seal->keeper->tell = request->tell;
+    }
+    seal->trust = trust_create(folder ? keep : NULL, seal->keeper);
+}
+
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err)
 {
     struct seal seal = {.sealed = false};
-    char *join = request->folder ? fs_join(request->folder, JOIN_FILE) : NULL;
     char *key = request->folder ? fs_join(request->folder, KEY_FILE) : NULL;
     int result = request->folder && request->join
                      ? fs_make_folder(request->folder, 0700, err)
                      : 0;
 
-    if (result == 0 && find_join(request, join, &seal, err) == 0 &&
+    open_trust(request, &seal);
+    if (result == 0 && find_join(request, &seal, err) == 0 &&
         find_key(request, key, &seal, err) == 0) {
         *out = seal;
+        key_wipe(&seal, sizeof(seal));
     } else {
+        seal_close(&seal);
         result = -1;
     }
-    key_wipe(&seal, sizeof(seal));
-    free(join);
     free(key);
     return result;
+}
+
+void seal_close(struct seal *seal)
+{
+    trust_destroy(seal->trust);
+    keeper_free(seal->keeper);
+    key_wipe(seal, sizeof(*seal));
 }
 
 int seal_remember(const char *folder, struct seal *seal, struct error *err)
@@ -130,8 +259,8 @@ void seal_options(const struct seal *seal,
                   const char *name,
                   struct session_client_options *out)
 {
-    *out =
-        (struct session_client_options){.key = seal->key, .role = role, .name = name};
+    *out = (struct session_client_options){
+        .key = seal->key, .trust = seal->trust, .role = role, .name = name};
     memcpy(out->server, seal->join.public_key, KEY_SIZE);
     memcpy(out->cluster, seal->join.cluster, KEY_CLUSTER_SIZE);
 }

@@ -21,8 +21,11 @@ struct session_client {
 
     enum session_client_state state;
     struct noise_handshake handshake; /* while GREETING */
-    uint64_t time_ns; /* of the last hello, or the server's idea of it */
-    bool has_cookie;  /* for the next hello */
+    size_t turn;                      /* which of the trusted keys is asked for */
+    size_t turns;
+    unsigned char server[KEY_SIZE]; /* the one that was asked for last */
+    uint64_t time_ns;               /* of the last hello, or the server's idea of it */
+    bool has_cookie;                /* for the next hello */
     uint8_t cookie[SESSION_COOKIE_SIZE];
 
     /* While LIVE: */
@@ -116,6 +119,20 @@ static uint64_t next_time_ns(struct session_client *client, int64_t wall_ns)
     return client->time_ns;
 }
 
+/* Which of the server's keys the next hello is for. */
+static void choose_server(struct session_client *client)
+{
+    unsigned char keys[TRUST_KEYS_MAX][KEY_SIZE];
+
+    client->turns = client->options.trust ? trust_keys(client->options.trust, keys) : 0;
+    if (client->turn >= client->turns) {
+        client->turn = 0;
+    }
+    memcpy(client->server,
+           client->turns > 0 ? keys[client->turn] : client->options.server,
+           KEY_SIZE);
+}
+
 static uint8_t *put_cookie(struct session_client *client, uint8_t *at)
 {
     if (!client->has_cookie) {
@@ -145,12 +162,13 @@ size_t session_client_hello(struct session_client *client,
     memcpy(hello.token, client->token, sizeof(hello.token));
     size_t size = session_hello_pack(&hello, payload);
     forget(client);
+    choose_server(client);
     noise_initiator_init(&client->handshake,
                          joins ? NOISE_IK_PSK2 : NOISE_IK,
                          client->prologue,
                          sizeof(client->prologue),
                          &client->options.key,
-                         client->options.server);
+                         client->server);
     noise_handshake_set_psk(&client->handshake, client->options.token_secret);
     client->options.random(ephemeral, sizeof(ephemeral));
     uint8_t *at = put_cookie(client, out);
@@ -175,6 +193,12 @@ static enum session_greeted begin_session(struct session_client *client,
         0) {
         return SESSION_GREET_GARBAGE;
     }
+    if (client->options.trust) {
+        trust_proven(client->options.trust,
+                     client->server,
+                     welcome->has_next ? welcome->next : NULL);
+    }
+    client->turn = 0;
     client->state = CLIENT_LIVE;
     client->session = id;
     client->sent = 0;
@@ -235,7 +259,8 @@ enum session_greeted session_client_take(struct session_client *client,
         client->has_cookie = true;
         greeted = SESSION_GREET_AGAIN;
     } else if (type == CODEC_REJECT) {
-        greeted = SESSION_GREET_LATER;
+        client->turn = client->turn + 1 < client->turns ? client->turn + 1 : 0;
+        greeted = client->turn > 0 ? SESSION_GREET_AGAIN : SESSION_GREET_LATER;
     }
     if (greeted != SESSION_GREETED) {
         forget(client);

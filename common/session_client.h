@@ -20,10 +20,12 @@
 #include "common/key.h"
 #include "common/session_cookie.h"
 #include "common/session_frame.h"
+#include "common/trust.h"
 
 struct session_client_options {
-    struct key_pair key;                     /* the client's own */
-    unsigned char server[KEY_SIZE];          /* the server's public key */
+    struct key_pair key;            /* the client's own */
+    unsigned char server[KEY_SIZE]; /* the server's public key, */
+    struct trust *trust; /* or those that it may have, borrowed; NULL: the one above */
     unsigned char cluster[KEY_CLUSTER_SIZE]; /* with it, of the join string */
     enum key_role role; /* wanted; KEY_ROLE_NONE: whichever the key has */
     const char *name;   /* for the server's log, at most SESSION_NAME_SIZE - 1 printable
@@ -33,7 +35,8 @@ struct session_client_options {
     session_random_fn random;             /* NULL: id_random_bytes */
 };
 
-/* What the answer to a hello means. */
+/* What the answer to a hello means. With `trust`, a hello that is rejected is said
+ * again to the next key, before it counts as rejected. */
 enum session_greeted {
     SESSION_GREETED,       /* there is a session */
     SESSION_GREET_AGAIN,   /* say hello again, at once: it will be another */

@@ -120,6 +120,8 @@ bool session_hello_unpack(const uint8_t *payload,
     return true;
 }
 
+static const unsigned char no_key[KEY_SIZE];
+
 size_t session_welcome_pack(const struct session_welcome *welcome,
                             uint8_t out[SESSION_WELCOME_PAYLOAD_MAX])
 {
@@ -135,7 +137,11 @@ size_t session_welcome_pack(const struct session_welcome *welcome,
     bytes_put_u64(out + WELCOME_CLIENT_TIME_AT, welcome->client_time_last_ns);
     bytes_put_u16(out + WELCOME_SENTENCE_AT, (uint16_t)sentence_size);
     memcpy(out + WELCOME_SENTENCE_AT + 2, welcome->sentence, sentence_size);
-    return WELCOME_SENTENCE_AT + 2 + sentence_size;
+    size_t at = WELCOME_SENTENCE_AT + 2 + sentence_size;
+    size_t next_size = welcome->has_next ? KEY_SIZE : 0;
+    out[at++] = (uint8_t)next_size;
+    memcpy(out + at, welcome->next, next_size);
+    return at + next_size;
 }
 
 bool session_welcome_unpack(const uint8_t *payload,
@@ -164,6 +170,11 @@ bool session_welcome_unpack(const uint8_t *payload,
     welcome.client_time_last_ns = bytes_get_u64(payload + WELCOME_CLIENT_TIME_AT);
     memcpy(welcome.sentence, sentence, sentence_size);
     welcome.sentence[sentence_size] = '\0';
+    // One that was made before there was this field ends here.
+    const uint8_t *at = payload + WELCOME_SENTENCE_AT + 2 + sentence_size;
+    size_t left = size - (size_t)(at - payload);
+    welcome.has_next = left > KEY_SIZE && *at == KEY_SIZE;
+    memcpy(welcome.next, welcome.has_next ? at + 1 : no_key, KEY_SIZE);
     *out = welcome;
     return true;
 }

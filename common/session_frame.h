@@ -47,7 +47,7 @@
 #define SESSION_SENTENCE_SIZE ERROR_MESSAGE_SIZE
 
 #define SESSION_HELLO_PAYLOAD_MAX   (15 + SESSION_NAME_SIZE + SESSION_TOKEN_SIZE)
-#define SESSION_WELCOME_PAYLOAD_MAX (41 + SESSION_SENTENCE_SIZE)
+#define SESSION_WELCOME_PAYLOAD_MAX (42 + SESSION_SENTENCE_SIZE + KEY_SIZE)
 #define SESSION_HELLO_MAX                                                              \
     (SESSION_HEADER_SIZE + NOISE_HELLO_OVERHEAD + SESSION_HELLO_PAYLOAD_MAX)
 #define SESSION_GREETING_MAX /* a hello behind a cookie */                             \
@@ -82,6 +82,8 @@ struct session_welcome {
     uint64_t messages_max;                /* or after so many messages */
     uint64_t client_time_last_ns;         /* of the key; when refused as not newer */
     char sentence[SESSION_SENTENCE_SIZE]; /* when refused */
+    bool has_next;                        /* the server is going to have another key: */
+    unsigned char next[KEY_SIZE];         /* its public half */
 };
 
 void session_frame_put_header(uint8_t *out, enum codec_frame_type type);

@@ -28,6 +28,7 @@ struct session {
     int64_t used_ms;
     int64_t expires_ms;
     int64_t checked_ms; /* when its key was last accepted */
+    uint64_t epoch;     /* of the server's keys that it was made under */
     enum key_role role;
     enum key_role wanted;
     char host[SESSION_HOST_SIZE]; /* where it was last used from */
@@ -48,7 +49,8 @@ struct session_server {
     struct session_server_options options;
     unsigned char prologue[SESSION_PROLOGUE_SIZE + KEY_CLUSTER_SIZE];
 
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows, and options.key, next, has_next */
+    uint64_t epoch;       /* counts rekeyings */
     struct session_cookie cookie;
     struct map sessions; /* by id */
     struct map peers;    /* by the first 8 bytes of the key */
@@ -56,8 +58,16 @@ struct session_server {
     int64_t swept_ms;
 };
 
+/* The server's own keys, as they are at a time. */
+struct own_keys {
+    struct key_pair pairs[2];
+    size_t count;
+    uint64_t epoch;
+};
+
 /* A hello on its way to a welcome. */
 struct greeting {
+    struct own_keys own;
     struct noise_handshake handshake;
     struct session_hello hello;
     enum key_role role;
@@ -237,6 +247,7 @@ static uint64_t add_session(struct session_server *server,
     session->used_ms = now_ms;
     session->checked_ms = now_ms;
     session->expires_ms = now_ms + SESSION_PENDING_MS;
+    session->epoch = greeting->own.epoch;
     session->role = greeting->role;
     session->wanted = greeting->hello.role;
     (void)snprintf(session->host, sizeof(session->host), "%s", host);
@@ -280,8 +291,19 @@ static enum session_arrival_kind ask_for_cookie(const uint8_t *cookie,
     return SESSION_ANSWER;
 }
 
-/* Whether there is a hello of this pattern behind the header. */
+static void copy_own_keys(struct session_server *server, struct own_keys *out)
+{
+    pthread_mutex_lock(&server->lock);
+    out->pairs[0] = server->options.key;
+    out->pairs[1] = server->options.next;
+    out->count = server->options.has_next ? 2 : 1;
+    out->epoch = server->epoch;
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* Whether there is a hello of this pattern, for this key, behind the header. */
 static bool read_hello(struct session_server *server,
+                       const struct key_pair *own,
                        enum noise_pattern pattern,
                        const uint8_t *frame,
                        size_t size,
@@ -289,17 +311,31 @@ static bool read_hello(struct session_server *server,
 {
     uint8_t payload[SESSION_PAYLOAD_MAX];
 
-    noise_responder_init(&out->handshake,
-                         pattern,
-                         server->prologue,
-                         sizeof(server->prologue),
-                         &server->options.key);
+    noise_responder_init(
+        &out->handshake, pattern, server->prologue, sizeof(server->prologue), own);
     return noise_hello_read(&out->handshake,
                             frame + SESSION_HEADER_SIZE,
                             size - SESSION_HEADER_SIZE,
                             payload) == 0 &&
            session_hello_unpack(
                payload, size - SESSION_HEADER_SIZE - NOISE_HELLO_OVERHEAD, &out->hello);
+}
+
+static bool read_any_hello(struct session_server *server,
+                           const uint8_t *frame,
+                           size_t size,
+                           struct greeting *greeting)
+{
+    copy_own_keys(server, &greeting->own);
+    for (size_t i = 0; i < greeting->own.count; i++) {
+        const struct key_pair *own = &greeting->own.pairs[i];
+        if (read_hello(server, own, NOISE_IK, frame, size, greeting) ||
+            (server->options.find_token &&
+             read_hello(server, own, NOISE_IK_PSK2, frame, size, greeting))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A token is named in the one pattern only, and its secret is known. */
@@ -404,6 +440,7 @@ static enum session_arrival_kind answer_greeting(struct session_server *server,
         .frame_size_max = (uint32_t)server->options.frame_size_max,
         .lifetime_ms = SESSION_LIFETIME_MS,
         .messages_max = server->options.messages_max,
+        .has_next = greeting->own.count > 1,
     };
     uint8_t payload[SESSION_WELCOME_PAYLOAD_MAX];
     unsigned char ephemeral[KEY_SIZE];
@@ -418,6 +455,7 @@ static enum session_arrival_kind answer_greeting(struct session_server *server,
         welcome.code = error.code;
         memcpy(welcome.sentence, error.message, sizeof(welcome.sentence));
     }
+    memcpy(welcome.next, greeting->own.pairs[1].public_key, KEY_SIZE);
     size_t size = session_welcome_pack(&welcome, payload);
     memcpy(key, greeting->handshake.remote, sizeof(key));
     server->options.random(ephemeral, sizeof(ephemeral));
@@ -465,15 +503,14 @@ static enum session_arrival_kind take_hello(struct session_server *server,
         return ask_for_cookie(cookie, out);
     }
     enum session_arrival_kind kind;
-    bool read = read_hello(server, NOISE_IK, frame, size, &greeting) ||
-                (server->options.find_token &&
-                 read_hello(server, NOISE_IK_PSK2, frame, size, &greeting));
-    if (read && check_token(server, now.wall_ms, &greeting)) {
+    if (read_any_hello(server, frame, size, &greeting) &&
+        check_token(server, now.wall_ms, &greeting)) {
         kind = answer_greeting(server, now, host, &greeting, out);
     } else {
         kind = reject(out, SESSION_REJECT_HELLO);
     }
     noise_handshake_wipe(&greeting.handshake);
+    key_wipe(&greeting.own, sizeof(greeting.own));
     return kind;
 }
 
@@ -566,6 +603,21 @@ static void wear(struct session_server *server,
     }
 }
 
+/* Whether the session is of the keys that the server has; one that is not has its time
+ * of grace. */
+static bool
+is_current(struct session_server *server, int64_t now_ms, const struct session *copy)
+{
+    pthread_mutex_lock(&server->lock);
+    bool current = copy->epoch == server->epoch;
+    struct session *session = current ? NULL : find_session(server, copy->id, now_ms);
+    if (session && session->expires_ms > now_ms + SESSION_GRACE_MS) {
+        session->expires_ms = now_ms + SESSION_GRACE_MS;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return current;
+}
+
 /* An authentic message has come in; false if it came before, or the session has ended
  * since. */
 static bool note_message(struct session_server *server,
@@ -611,7 +663,8 @@ static enum session_arrival_kind take_data(struct session_server *server,
     }
     enum session_arrival_kind kind = SESSION_GARBAGE;
     if (session_data_open(&copy.receive, frame, size) == 0) {
-        if (!recheck(server, now, host, out->key, &copy)) {
+        if (!is_current(server, now.monotonic_ms, &copy) ||
+            !recheck(server, now, host, out->key, &copy)) {
             kind = reject(out, SESSION_REJECT_SESSION);
         } else if (note_message(server, now.monotonic_ms, host, counter, &copy)) {
             kind = SESSION_OPENED;
@@ -660,6 +713,22 @@ void session_server_create(const struct session_server_options *options,
                         now.monotonic_ms);
     pthread_mutex_init(&server->lock, NULL);
     *out_server = server;
+}
+
+void session_server_rekey(struct session_server *server,
+                          const struct key_pair *key,
+                          const struct key_pair *next)
+{
+    pthread_mutex_lock(&server->lock);
+    server->options.key = *key;
+    server->options.has_next = next != NULL;
+    if (next) {
+        server->options.next = *next;
+    } else {
+        key_wipe(&server->options.next, sizeof(server->options.next));
+    }
+    server->epoch++;
+    pthread_mutex_unlock(&server->lock);
 }
 
 void session_server_destroy(struct session_server *server)

@@ -73,6 +73,8 @@ typedef bool (*session_token_fn)(void *data,
 
 struct session_server_options {
     struct key_pair key;
+    struct key_pair next; /* that the server is going to have; with has_next */
+    bool has_next;
     unsigned char cluster[KEY_CLUSTER_SIZE];
     session_authorize_fn authorize;
     session_token_fn find_token; /* NULL: nobody joins by token */
@@ -109,6 +111,14 @@ void session_server_create(const struct session_server_options *options,
                            struct session_time now,
                            struct session_server **out_server);
 void session_server_destroy(struct session_server *server);
+
+/* The server has this key from now on and is going to have `next`; NULL: keeps it.
+ * Hellos to either are taken, and welcomes announce the next one. Whoever has a session
+ * shakes hands anew when he says something, and so hears of it; what he has asked
+ * before is still answered. */
+void session_server_rekey(struct session_server *server,
+                          const struct key_pair *key,
+                          const struct key_pair *next);
 
 /* Takes a frame from `host`; a data frame is opened in place. */
 enum session_arrival_kind session_server_take(struct session_server *server,

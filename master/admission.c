@@ -18,6 +18,7 @@
 
 struct admission {
     struct identity self;
+    char *folder;
     char *path;           // of authorized_keys
     pthread_mutex_t lock; // of who changes or reloads it
     struct keys *keys;
@@ -86,6 +87,7 @@ int admission_open(const char *folder,
     if (result == 0) {
         pthread_mutex_init(&admission->lock, NULL);
         admission->path = path;
+        admission->folder = memory_strdup(folder);
         *out_admission = admission;
         return 0;
     }
@@ -105,6 +107,7 @@ void admission_close(struct admission *admission)
         keys_close(admission->keys);
         pthread_mutex_destroy(&admission->lock);
         free(admission->path);
+        free(admission->folder);
         key_wipe(admission, sizeof(*admission));
         free(admission);
     }
@@ -113,10 +116,33 @@ void admission_close(struct admission *admission)
 void admission_seal(struct admission *admission, struct session_server_options *out)
 {
     *out = (struct session_server_options){.key = admission->self.key,
+                                           .has_next = admission->self.has_next,
+                                           .next = admission->self.next,
                                            .authorize = authorize,
                                            .find_token = find_token,
                                            .data = admission};
     memcpy(out->cluster, admission->self.join.cluster, KEY_CLUSTER_SIZE);
+}
+
+// What is half written, or gone for a moment, is read a second later.
+bool admission_rekeyed(struct admission *admission, struct identity *out)
+{
+    struct identity *self = &admission->self;
+    struct identity now = *self;
+    bool changed =
+        identity_load_keys(admission->folder, &now, NULL) == 0 &&
+        (now.has_next != self->has_next ||
+         !key_equal(&now.key, &self->key, sizeof(now.key)) ||
+         (now.has_next && !key_equal(&now.next, &self->next, sizeof(now.next))));
+
+    if (changed) {
+        log_info(now.has_next ? "the next key of this master is announced"
+                              : "this master has another key now");
+        *self = now;
+        *out = now;
+    }
+    key_wipe(&now, sizeof(now));
+    return changed;
 }
 
 struct keys *admission_keys(struct admission *admission)

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "common/session_server.h"
+#include "master/identity.h"
 #include "master/keys.h"
 
 struct admission;
@@ -21,6 +22,11 @@ int admission_open(const char *folder,
 
 /* Of one that no server asks. NULL is fine. */
 void admission_close(struct admission *admission);
+
+/* Whether the master's own keys in the folder have become others since this was asked
+ * last, or the opening: then *out has them, to be wiped. Blocks on the disk; one thread
+ * at a time. */
+bool admission_rekeyed(struct admission *admission, struct identity *out);
 
 /* The seal of rpc_server. It lives as long as the server. */
 void admission_seal(struct admission *admission, struct session_server_options *out);

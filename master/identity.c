@@ -11,6 +11,7 @@
 #include "common/id.h"
 
 #define KEY_FILE        "master.key"
+#define NEXT_FILE       "next.key"
 #define JOIN_FILE       "join"
 #define JOIN_MODE       0644 /* it may be shown */
 #define KEYS_FILE       "authorized_keys"
@@ -85,11 +86,28 @@ static int check_join(const char *folder, struct identity *self, struct error *e
     return result;
 }
 
+int identity_load_keys(const char *folder, struct identity *out, struct error *err)
+{
+    char *key = fs_join(folder, KEY_FILE);
+    char *next = fs_join(folder, NEXT_FILE);
+    struct error missing;
+    int result = key_file_load(key, &out->key, err);
+
+    if (result == 0) {
+        out->has_next = key_file_load(next, &out->next, &missing) == 0;
+        if (!out->has_next && missing.code != ERROR_NOT_FOUND) {
+            result = error_copy(err, &missing);
+        }
+    }
+    free(key);
+    free(next);
+    return result;
+}
+
 int identity_load(const char *folder, struct identity *out, struct error *err)
 {
     struct identity self = {.join = {.address = ""}};
-    char *key = fs_join(folder, KEY_FILE);
-    int result = key_file_load(key, &self.key, err);
+    int result = identity_load_keys(folder, &self, err);
 
     if (result == 0) {
         result = check_join(folder, &self, err);
@@ -98,7 +116,49 @@ int identity_load(const char *folder, struct identity *out, struct error *err)
         *out = self;
     }
     key_wipe(&self, sizeof(self));
+    return result;
+}
+
+int identity_rotate(const char *folder, struct identity *out, struct error *err)
+{
+    char *next = fs_join(folder, NEXT_FILE);
+    int result = identity_load(folder, out, err);
+
+    if (result == 0 && !out->has_next) {
+        result = key_file_create(next, &out->next, err);
+        out->has_next = result == 0;
+    }
+    free(next);
+    return result;
+}
+
+static int replace_key(const char *key, const char *next, struct error *err)
+{
+    return rename(next, key) == 0
+               ? fs_sync_folder_of(key, err)
+               : error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", key);
+}
+
+int identity_finish(const char *folder, struct identity *out, struct error *err)
+{
+    char *key = fs_join(folder, KEY_FILE);
+    char *next = fs_join(folder, NEXT_FILE);
+    int result = identity_load(folder, out, err);
+
+    if (result == 0 && !out->has_next) {
+        result = error_set(err,
+                           ERROR_FAILED_PRECONDITION,
+                           "there is no next key: `cortex-master keys rotate` makes "
+                           "and announces one");
+    }
+    if (result == 0) {
+        result = replace_key(key, next, err);
+    }
+    if (result == 0) {
+        result = identity_make(folder, NULL, out, err);
+    }
     free(key);
+    free(next);
     return result;
 }
 

@@ -24,7 +24,8 @@ struct command {
     const char *apis;
     const char *from;
     const char *expires;
-    int64_t uses;    /* 0: not given */
+    int64_t uses; /* 0: not given */
+    bool finish;
     char *folder;    /* absolute; owned */
     char *path;      /* of authorized_keys; owned */
     char **argument; /* what stands behind the verb */
@@ -158,6 +159,37 @@ static int revoke(const struct command *command, struct error *err)
     return 0;
 }
 
+static int rotate(const struct command *command, struct error *err)
+{
+    struct identity self = {.has_next = false};
+    char text[KEY_JOIN_SIZE] = "";
+    char next[KEY_TEXT_SIZE];
+    int result = command->finish ? identity_finish(command->folder, &self, err)
+                                 : identity_rotate(command->folder, &self, err);
+
+    if (result == 0 && command->finish) {
+        result = key_join_format(&self.join, text, err);
+    }
+    if (result == 0 && command->finish) {
+        (void)printf("%s\n", text);
+        (void)fprintf(stderr,
+                      "The old key is of no more use. Who has called this master since "
+                      "the rotation began goes on\nby himself; others need the join "
+                      "string above.\n");
+    } else if (result == 0) {
+        key_public_format(self.next.public_key, next);
+        (void)printf("%s\n", next);
+        (void)fprintf(
+            stderr,
+            "This is going to be the master's key. While it runs, all who call "
+            "it learn so by themselves. Once\nall have, put the key in place:\n"
+            "    cortex-master keys rotate --finish --state-dir %s\n",
+            command->folder);
+    }
+    key_wipe(&self, sizeof(self));
+    return result;
+}
+
 static const struct {
     const char *verb;
     int (*run)(const struct command *command, struct error *err);
@@ -166,6 +198,7 @@ static const struct {
     {"token", add_token},
     {"list", list},
     {"revoke", revoke},
+    {"rotate", rotate},
 };
 
 static int run_keys(const char *verb, const struct command *command, struct error *err)
@@ -177,7 +210,7 @@ static int run_keys(const char *verb, const struct command *command, struct erro
     }
     return error_set(err,
                      ERROR_INVALID_ARGUMENT,
-                     "keys: got \"%s\", expected add, token, list or revoke",
+                     "keys: got \"%s\", expected add, token, list, revoke or rotate",
                      verb);
 }
 
@@ -238,6 +271,10 @@ static int read_keys(
          "how many agents may join with a token (default any number)",
          1,
          KEYS_MAX},
+        {.name = "finish",
+         .type = OPTION_FLAG,
+         .target = &command->finish,
+         .help = "with rotate: put the announced key in place"},
         {0},
     };
     const struct options options = {
@@ -245,11 +282,13 @@ static int read_keys(
         .usage = "add --role ROLE [OPTION]... KEY [COMMENT]\n"
                  "       cortex-master keys token [OPTION]... [COMMENT]\n"
                  "       cortex-master keys list [OPTION]...\n"
-                 "       cortex-master keys revoke [OPTION]... KEY",
+                 "       cortex-master keys revoke [OPTION]... KEY\n"
+                 "       cortex-master keys rotate [--finish]",
         .summary =
             "Says who may call the master: adds a key, makes a token that agents "
-            "join with, shows\nwhat there is, or takes a key or token back. A "
-            "master that runs follows within seconds.",
+            "join with, shows\nwhat there is, or takes a key or token back. rotate "
+            "changes the master's own key, in two\nsteps. A master that runs follows "
+            "within seconds.",
         .rows = rows,
         .positional_min = 1,
         .positional_max = 3,

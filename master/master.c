@@ -133,10 +133,21 @@ static int lose_refused(struct state *state, void *arg, struct error *err)
     return sync_lose_refused(state, admission_keys(master->admission), err);
 }
 
+static void look_after_own_keys(struct master *master)
+{
+    struct identity self;
+
+    if (admission_rekeyed(master->admission, &self)) {
+        rpc_server_rekey(master->server, &self.key, self.has_next ? &self.next : NULL);
+        key_wipe(&self, sizeof(self));
+    }
+}
+
 // Keys may have expired though nobody changed them.
 static void look_after_keys(struct master *master)
 {
     if (master->admission) {
+        look_after_own_keys(master);
         admission_reload(master->admission);
         loop_post(master->loop, lose_refused, master);
     }

@@ -62,6 +62,11 @@ static int open_door(const struct settings *settings,
     return listen_open(&door, &options->listen_fd, out_url, err);
 }
 
+static void tell(const char *news)
+{
+    log_info("%s", news);
+}
+
 // What the calls are sealed with. Entered the state folder already: "." is it.
 static int open_seal(const struct settings *settings,
                      struct seal *out_seal,
@@ -70,7 +75,8 @@ static int open_seal(const struct settings *settings,
 {
     const struct seal_request request = {.folder = settings->state_dir ? "." : NULL,
                                          .join = settings->join,
-                                         .key_file = settings->key_file};
+                                         .key_file = settings->key_file,
+                                         .tell = tell};
 
     if (seal_open(&request, out_seal, err) != 0) {
         return -1;

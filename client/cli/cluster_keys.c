@@ -151,7 +151,7 @@ static int let_daemon_in(const struct cluster_state *state,
                         cluster_role_name(daemon->role),
                         daemon->name,
                         err);
-    key_wipe(&seal, sizeof(seal));
+    seal_close(&seal);
     return result;
 }
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/home.h"
 #include "client/cli/output.h"
 #include "common/buffer.h"
-#include "common/seal.h"
 
 #define ANSWER_MS 5000 /* for the first answer; a master that starts has this long */
 
@@ -120,25 +120,42 @@ static int ask_info(struct connection *connection, struct error *err)
     return 0;
 }
 
-static int create_api(const struct environment *environment,
-                      struct client_api **out_api,
-                      struct error *err)
+// What was learned of the master's keys is kept beside the settings, so that the join
+// string that a user was given stays good when the master changes its key.
+static int
+open_seal(const struct environment *environment, struct seal *out, struct error *err)
 {
-    struct session_client_options options;
-    struct seal seal;
-    const struct seal_request request = {.join = environment->join,
-                                         .key_file = environment->key_file};
+    struct key_join join;
+    int result = -1;
 
-    if (!*environment->join) {
-        return client_api_create(environment->master, NULL, out_api, err);
-    }
-    if (seal_open(&request, &seal, err) != 0) {
+    if (key_join_parse(environment->join, &join, err) != 0) {
         return -1;
     }
-    seal_options(&seal, KEY_ROLE_NONE, NULL, &options);
-    int result = client_api_create(environment->master, &options, out_api, err);
+    char *folder = home_master_folder(join.cluster, err);
+    const struct seal_request request = {
+        .folder = folder, .join = environment->join, .key_file = environment->key_file};
+    if (folder) {
+        result = seal_open(&request, out, err);
+    }
+    free(folder);
+    return result;
+}
+
+static int create_api(struct connection *connection, struct error *err)
+{
+    const struct environment *environment = &connection->environment;
+    struct session_client_options options;
+
+    if (!*environment->join) {
+        return client_api_create(environment->master, NULL, &connection->api, err);
+    }
+    if (open_seal(environment, &connection->seal, err) != 0) {
+        return -1;
+    }
+    seal_options(&connection->seal, KEY_ROLE_NONE, NULL, &options);
+    int result =
+        client_api_create(environment->master, &options, &connection->api, err);
     key_wipe(&options, sizeof(options));
-    key_wipe(&seal, sizeof(seal));
     return result;
 }
 
@@ -149,7 +166,7 @@ int connection_open(const char *env_name, struct connection *out, struct error *
     if (environment_pick(env_name, &connection.environment, err) != 0) {
         return -1;
     }
-    if (create_api(&connection.environment, &connection.api, err) != 0) {
+    if (create_api(&connection, err) != 0) {
         (void)error_wrap(err, "environment \"%s\"", connection.environment.name);
         goto fail;
     }
@@ -168,6 +185,7 @@ fail:
 void connection_fini(struct connection *connection)
 {
     environment_fini(&connection->environment);
+    seal_close(&connection->seal);
     free(connection->release);
     free(connection->bridge_url);
     *connection = (struct connection){0};

@@ -10,6 +10,7 @@
 #include "client/api.h"
 #include "client/cli/environment.h"
 #include "common/options.h"
+#include "common/seal.h"
 
 /* The row of every command that speaks to a master; target, a const char *. */
 #define CONNECTION_OPTION(target_)                                                     \
@@ -22,6 +23,7 @@
 
 struct connection {
     struct environment environment;
+    struct seal seal;       /* with keys */
     struct client_api *api; /* each call of it has CONNECTION_TIMEOUT_MS */
     char *release;          /* the master's */
     char *bridge_url;       /* base of endpoints, without a slash at its end */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/buffer.h"
 #include "common/fs.h"
 
 static char *in_home(const char *path, struct error *err)
@@ -36,6 +37,23 @@ char *home_settings_folder(struct error *err)
 char *home_cluster_folder(struct error *err)
 {
     return in_home(".cortex/cluster", err);
+}
+
+char *home_master_folder(const unsigned char cluster[KEY_CLUSTER_SIZE],
+                         struct error *err)
+{
+    char *settings = home_settings_folder(err);
+    struct buffer path = BUFFER_INIT;
+
+    if (!settings) {
+        return NULL;
+    }
+    buffer_add_format(&path, "%s/masters/", settings);
+    for (size_t i = 0; i < KEY_CLUSTER_SIZE; i++) {
+        buffer_add_format(&path, "%02x", cluster[i]);
+    }
+    free(settings);
+    return buffer_take(&path);
 }
 
 int home_key(const char *path,

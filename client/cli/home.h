@@ -16,6 +16,10 @@ char *home_settings_folder(struct error *err);
 /* ~/.cortex/cluster: the state of the local cluster unless --state-dir says so. */
 char *home_cluster_folder(struct error *err);
 
+/* Where in the settings folder is kept what is learned of a cluster's master. */
+char *home_master_folder(const unsigned char cluster[KEY_CLUSTER_SIZE],
+                         struct error *err);
+
 /* The user's own key: that of the file `path`, or if NULL `key` in the settings folder.
  * Made if it is missing. *out_path, absolute, is for the caller to free. Blocks on the
  * disk. */

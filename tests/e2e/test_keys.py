@@ -240,6 +240,57 @@ class Keys(ClusterTest):
         self.assertEqual(self.cluster.wait_job("long", job)["status"], "status_succeeded")
 
 
+class Rotation(ClusterTest):
+    """The master gets another key while a job runs, and nobody has to be told."""
+
+    @classmethod
+    def make_cluster(cls):
+        return Cluster(agents=2, agent_cpu=1)
+
+    def said(self, role, sentence, number=0):
+        with open(self.cluster.daemon(role, number)["log"], encoding="utf-8") as log:
+            return sentence in log.read()
+
+    def wait_all_said(self, sentence):
+        def hears(role, number):
+            self.cluster.http("GET", "/long")  # the bridge calls when it is asked
+            return self.said(role, sentence, number)
+
+        for role, number in (("agent", 0), ("agent", 1), ("bridge", 0)):
+            wait_until(lambda: hears(role, number), f"{role} {number} has it", 30)
+
+    def test_all_who_call_learn_the_masters_next_key_and_work_goes_on(self):
+        project = write_project(
+            os.path.join(self.cluster.folder, "long"),
+            PREDICTOR.replace("predict(self, payload):\n        pass",
+                              "predict(self, payload):\n        import time; time.sleep(0.1)"),
+            api="long", cpu="1")
+        self.cluster.deploy(project)
+        user, absent = User(self.cluster, "present"), User(self.cluster, "absent")
+        let_in(user, "submit")
+        keys(self.cluster, "add", "--role", "read", absent.key)
+        old = master_join(self.cluster)
+        job = self.cluster.submit("long", body(150, workers=2))
+        next_key = keys(self.cluster, "rotate").strip()
+        self.assertEqual(keys(self.cluster, "rotate").strip(), next_key)
+        self.wait_all_said("going to change its key")
+        user.run("get", "--env", "work")
+        new = keys(self.cluster, "rotate", "--finish").strip()
+        self.assertEqual(new, master_join(self.cluster))
+        self.assertNotEqual(new, old)
+        wait_until(lambda: self.said("master", "has another key now"), "the master has it", 10)
+        self.wait_all_said("has changed its key")
+        user.run("get", "--env", "work")
+        self.assertIn("rejects", absent.refused("get", "--env", "work"))
+        absent.run("env", "configure", "work", "--join", new)
+        absent.run("get", "--env", "work")
+        self.assertEqual(self.cluster.wait_job("long", job)["status"], "status_succeeded")
+        self.assertEqual(self.cluster.job("long", job)["batch_metrics"]["succeeded"], 150)
+        self.cluster.cortex("cluster", "down", "--state-dir", self.cluster.state)
+        self.cluster.restart()  # with what is in the folders
+        self.cluster.wait_job("long", self.cluster.submit("long", body(4, workers=2)))
+
+
 class Revocation(ClusterTest):
     @classmethod
     def make_cluster(cls):

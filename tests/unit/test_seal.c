@@ -62,6 +62,7 @@ static void without_a_join_string_nothing_is_sealed_or_made(void **state)
     (void)state;
     open_seal(NULL, &seal);
     assert_false(seal.sealed);
+    seal_close(&seal);
     char *key = fs_join(folder, "key");
     assert_false(fs_exists(key));
     free(key);
@@ -79,6 +80,8 @@ static void a_join_string_is_given_once_and_the_key_stays(void **state)
     assert_memory_equal(&first.key, &second.key, sizeof(first.key));
     assert_string_equal(second.join.address, "tcp://10.0.0.5:8790");
     assert_memory_equal(second.join.public_key, master.public_key, KEY_SIZE);
+    seal_close(&first);
+    seal_close(&second);
 }
 
 static void a_token_is_asked_for_until_the_program_has_joined(void **state)
@@ -91,17 +94,79 @@ static void a_token_is_asked_for_until_the_program_has_joined(void **state)
         open_seal(with_token, &seal);
         assert_true(seal.join.has_token);
         assert_memory_equal(seal.join.token, master.token, KEY_SIZE);
+        if (i == 1) {
+            assert_int_equal(seal_remember(folder, &seal, NULL), 0);
+        }
+        seal_close(&seal);
     }
-    assert_int_equal(seal_remember(folder, &seal, NULL), 0);
     open_seal(with_token, &seal);
     assert_false(seal.join.has_token);
+    seal_close(&seal);
     open_seal(NULL, &seal);
     assert_true(seal.sealed && !seal.join.has_token);
+    seal_close(&seal);
     char *path = fs_join(folder, "join");
     assert_int_equal(fs_read(path, 4096, &text, NULL), 0);
     assert_null(strchr(buffer_text(&text), '#'));
     buffer_fini(&text);
     free(path);
+}
+
+static size_t trusted(const struct seal *seal,
+                      unsigned char out[TRUST_KEYS_MAX][KEY_SIZE])
+{
+    return trust_keys(seal->trust, out);
+}
+
+static void
+what_is_learned_of_the_masters_key_is_kept_whatever_string_is_given(void **state)
+{
+    unsigned char next[KEY_SIZE] = "the master is going to have it";
+    unsigned char keys[TRUST_KEYS_MAX][KEY_SIZE];
+    struct seal seal;
+
+    (void)state;
+    open_seal(plain, &seal);
+    trust_proven(seal.trust, master.public_key, next);
+    seal_close(&seal);
+    open_seal(NULL, &seal);
+    assert_int_equal(trusted(&seal, keys), 2);
+    assert_memory_equal(keys[0], master.public_key, KEY_SIZE);
+    assert_memory_equal(keys[1], next, KEY_SIZE);
+    trust_proven(seal.trust, next, NULL);
+    seal_close(&seal);
+    open_seal(NULL, &seal);
+    assert_int_equal(trusted(&seal, keys), 1);
+    assert_memory_equal(keys[0], next, KEY_SIZE);
+    seal_close(&seal);
+    open_seal(with_token, &seal); // of before the change, as it stands in a unit file
+    assert_false(seal.join.has_token);
+    assert_int_equal(trusted(&seal, keys), 2);
+    assert_memory_equal(keys[0], next, KEY_SIZE);
+    assert_memory_equal(keys[1], master.public_key, KEY_SIZE);
+    seal_close(&seal);
+}
+
+static void another_clusters_string_takes_the_place_of_all_that_was_known(void **state)
+{
+    unsigned char keys[TRUST_KEYS_MAX][KEY_SIZE];
+    unsigned char next[KEY_SIZE] = "the first master will have it";
+    char text[KEY_JOIN_SIZE];
+    struct key_join other = master;
+    struct seal seal;
+
+    (void)state;
+    open_seal(plain, &seal);
+    trust_proven(seal.trust, master.public_key, next);
+    seal_close(&seal);
+    other.has_token = false;
+    other.cluster[0] ^= 1;
+    other.public_key[0] ^= 1;
+    assert_int_equal(key_join_format(&other, text, NULL), 0);
+    open_seal(text, &seal);
+    assert_int_equal(trusted(&seal, keys), 1);
+    assert_memory_equal(keys[0], other.public_key, KEY_SIZE);
+    seal_close(&seal);
 }
 
 static void what_cannot_be_is_refused_without_quoting_a_token(void **state)
@@ -145,6 +210,8 @@ int main(void)
         HOLDS(without_a_join_string_nothing_is_sealed_or_made),
         HOLDS(a_join_string_is_given_once_and_the_key_stays),
         HOLDS(a_token_is_asked_for_until_the_program_has_joined),
+        HOLDS(what_is_learned_of_the_masters_key_is_kept_whatever_string_is_given),
+        HOLDS(another_clusters_string_takes_the_place_of_all_that_was_known),
         HOLDS(what_cannot_be_is_refused_without_quoting_a_token),
         HOLDS(a_token_behind_an_address_has_its_whole_length),
     };

@@ -771,6 +771,148 @@ static void a_reject_can_do_no_more_than_make_a_client_shake_hands(void **state)
     session_client_destroy(client);
 }
 
+/* --- a server that changes its key --- */
+
+static struct session_client *trusting_client(struct trust *trust)
+{
+    struct key_pair key;
+
+    key_generate(&key);
+    struct session_client_options options = options_of(&key);
+    options.trust = trust;
+    return client_of(&options);
+}
+
+static struct trust *trust_in(const unsigned char key[KEY_SIZE])
+{
+    struct trust *trust = trust_create(NULL, NULL);
+
+    trust_add(trust, key);
+    return trust;
+}
+
+/* Hellos until one is no longer to be said again at once. */
+static enum session_greeted greet_all(struct session_client *client)
+{
+    enum session_greeted greeted;
+
+    do {
+        pass_ms(1);
+        greeted = greet(client, NULL);
+    } while (greeted == SESSION_GREET_AGAIN);
+    return greeted;
+}
+
+static void
+expect_trust(struct trust *trust, size_t count, const struct key_pair *first)
+{
+    unsigned char keys[TRUST_KEYS_MAX][KEY_SIZE];
+
+    assert_int_equal(trust_keys(trust, keys), count);
+    assert_memory_equal(keys[0], first->public_key, KEY_SIZE);
+}
+
+static void a_server_changes_its_key_and_who_has_called_meanwhile_goes_on(void **state)
+{
+    (void)state;
+    struct trust *trust = trust_in(server_key.public_key);
+    struct session_client *client = trusting_client(trust);
+    struct session_client *absent = new_client();
+    struct session_arrival before;
+    struct session_arrival arrival;
+    uint8_t frame[DATA_SIZE];
+    struct key_pair next;
+
+    key_generate(&next);
+    assert_int_equal(greet(client, NULL), SESSION_GREETED);
+    assert_int_equal(request(client, &before), SESSION_OPENED);
+    expect_trust(trust, 1, &server_key);
+    session_server_rekey(server, &server_key, &next);
+    // What was asked is answered; who asks again hears of the next key first.
+    assert_int_equal(reply(before.session, 1, frame), 0);
+    assert_int_equal(session_client_open(client, frame, sizeof(frame)),
+                     SESSION_REPLY_OPENED);
+    assert_true(
+        is_rejected(request(client, &arrival), &arrival, SESSION_REJECT_SESSION));
+    assert_int_equal(session_client_open(client, arrival.answer, arrival.answer_size),
+                     SESSION_REPLY_REJECTED);
+    assert_int_equal(greet_all(client), SESSION_GREETED);
+    assert_true(can_call(client));
+    expect_trust(trust, 2, &server_key);
+    session_server_rekey(server, &next, NULL);
+    assert_true(
+        is_rejected(request(client, &arrival), &arrival, SESSION_REJECT_SESSION));
+    assert_int_equal(greet_all(client), SESSION_GREETED);
+    assert_true(can_call(client));
+    expect_trust(trust, 1, &next);
+    assert_int_equal(greet_all(absent), SESSION_GREET_LATER);
+    session_client_destroy(absent);
+    session_client_destroy(client);
+    trust_destroy(trust);
+}
+
+static void a_session_of_a_former_key_is_honoured_for_a_minute(void **state)
+{
+    (void)state;
+    struct session_client *client = new_client();
+    struct session_arrival before;
+    struct session_arrival arrival;
+    uint8_t frame[DATA_SIZE];
+
+    assert_int_equal(greet(client, NULL), SESSION_GREETED);
+    assert_int_equal(request(client, &before), SESSION_OPENED);
+    session_server_rekey(server, &server_key, NULL);
+    assert_true(
+        is_rejected(request(client, &arrival), &arrival, SESSION_REJECT_SESSION));
+    pass_ms(SESSION_GRACE_MS - 1);
+    assert_int_equal(reply(before.session, 1, frame), 0);
+    pass_ms(1);
+    assert_int_equal(reply(before.session, 1, frame), -1);
+    session_client_destroy(client);
+}
+
+static void an_announced_key_is_trusted_before_and_after_the_change(void **state)
+{
+    (void)state;
+    struct key_pair next;
+
+    key_generate(&next);
+    session_server_rekey(server, &server_key, &next);
+    struct trust *trust =
+        trust_in(next.public_key); // of one that comes from the future
+    struct session_client *client = trusting_client(trust);
+    assert_int_equal(greet_all(client), SESSION_GREETED);
+    assert_true(can_call(client));
+    session_server_rekey(server, &server_key, NULL); // it is withdrawn
+    assert_int_equal(greet_all(client), SESSION_GREET_LATER);
+    session_client_destroy(client);
+    trust_destroy(trust);
+}
+
+static void a_forged_reject_does_not_change_who_is_trusted(void **state)
+{
+    (void)state;
+    struct trust *trust = trust_in(server_key.public_key);
+    struct session_client *client = trusting_client(trust);
+    uint8_t forged[SESSION_HEADER_SIZE + 2] = {0};
+    uint8_t hello[SESSION_GREETING_MAX];
+    struct key_pair next;
+
+    key_generate(&next);
+    session_server_rekey(server, &server_key, &next);
+    assert_int_equal(greet_all(client), SESSION_GREETED);
+    session_frame_put_header(forged, CODEC_REJECT);
+    for (int i = 0; i < 2; i++) {
+        (void)say_hello(client, hello);
+        (void)session_client_take(
+            client, now.monotonic_ms, forged, sizeof(forged), NULL);
+    }
+    expect_trust(trust, 2, &server_key);
+    assert_int_equal(greet_all(client), SESSION_GREETED);
+    session_client_destroy(client);
+    trust_destroy(trust);
+}
+
 /* --- whom the server knows --- */
 
 static void a_refused_key_is_told_why_under_seal_and_is_not_remembered(void **state)
@@ -1262,6 +1404,10 @@ int main(void)
         test(a_new_session_of_a_key_leaves_the_old_one_alone),
         test(a_restarted_server_rejects_and_the_client_shakes_hands_again),
         test(a_reject_can_do_no_more_than_make_a_client_shake_hands),
+        test(a_server_changes_its_key_and_who_has_called_meanwhile_goes_on),
+        test(a_session_of_a_former_key_is_honoured_for_a_minute),
+        test(an_announced_key_is_trusted_before_and_after_the_change),
+        test(a_forged_reject_does_not_change_who_is_trusted),
         test(a_refused_key_is_told_why_under_seal_and_is_not_remembered),
         test(a_key_that_is_revoked_loses_its_sessions_within_a_second),
         test(a_session_that_moves_to_another_host_is_asked_about_at_once),
