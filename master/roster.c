@@ -60,35 +60,36 @@ roster_agent_add(struct roster *roster,
     return agent;
 }
 
-static void note_former(struct roster *roster, const struct roster_agent *agent)
+// Its place in the order of first words; 0 if it is not known.
+static uint64_t start_of(const struct roster *roster, uint64_t incarnation)
 {
-    if (agent->state == ROSTER_PRESENT) {
-        roster->former[roster->former_count++ % ROSTER_FORMER_MAX] = agent->incarnation;
-    }
-}
+    uint64_t first = roster->start_count > ROSTER_STARTS_MAX
+                         ? roster->start_count - ROSTER_STARTS_MAX
+                         : 0;
 
-void roster_agent_renew(struct roster *roster,
-                        struct roster_agent *agent,
-                        uint64_t incarnation)
-{
-    note_former(roster, agent);
-    agent->incarnation = incarnation;
-}
-
-bool roster_was(const struct roster *roster, uint64_t incarnation)
-{
-    for (size_t i = 0; i < roster->former_count && i < ROSTER_FORMER_MAX; i++) {
-        if (roster->former[i] == incarnation) {
-            return true;
+    for (uint64_t i = first; i < roster->start_count; i++) {
+        if (roster->starts[i % ROSTER_STARTS_MAX] == incarnation) {
+            return i + 1;
         }
     }
-    return false;
+    return 0;
+}
+
+void roster_introduce(struct roster *roster, uint64_t incarnation)
+{
+    if (start_of(roster, incarnation) == 0) {
+        roster->starts[roster->start_count++ % ROSTER_STARTS_MAX] = incarnation;
+    }
+}
+
+bool roster_is_newer(const struct roster *roster, uint64_t incarnation, uint64_t other)
+{
+    return start_of(roster, incarnation) > start_of(roster, other);
 }
 
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent)
 {
     assert(!agent->workers && !agent->parked);
-    note_former(roster, agent);
     if (agent->desired_version > roster->version_base) {
         roster->version_base = agent->desired_version;
     }

@@ -23,8 +23,8 @@
 
 #define ROSTER_AGENT_ID_SIZE         16
 #define ROSTER_NAME_SIZE             64
-#define ROSTER_FORMER_MAX            4096 /* incarnations that are remembered */
-#define ROSTER_WORKERS_PER_AGENT_MAX 1024 /* more would not fit one Sync message */
+#define ROSTER_STARTS_MAX            16384 /* incarnations that are remembered */
+#define ROSTER_WORKERS_PER_AGENT_MAX 1024  /* more would not fit one Sync message */
 
 enum roster_agent_state {
     ROSTER_EXPECTED,
@@ -126,10 +126,10 @@ struct roster {
     struct map agents;     /* first 8 bytes of the id -> roster_agent */
     struct map workers;    /* worker id -> roster_worker */
     uint64_t version_base; /* no desired version was above it when its agent went */
-    /* Incarnations of agents that were started anew or have gone, a ring: what they
-     * said may still be on its way. */
-    uint64_t former[ROSTER_FORMER_MAX];
-    size_t former_count;
+    /* Incarnations in the order in which they said their first word, a ring: what an
+     * older one said may still be on its way when a newer one is at work. */
+    uint64_t starts[ROSTER_STARTS_MAX];
+    uint64_t start_count;
 };
 
 void roster_fini(struct roster *roster);
@@ -141,13 +141,12 @@ roster_agent_get(const struct roster *roster,
 struct roster_agent *
 roster_agent_add(struct roster *roster,
                  const unsigned char agent_id[ROSTER_AGENT_ID_SIZE]);
-/* It was started anew: the incarnation it had is a former one from now on. */
-void roster_agent_renew(struct roster *roster,
-                        struct roster_agent *agent,
-                        uint64_t incarnation);
-/* Whether an agent that was started anew, or has gone, had this incarnation. One that
- * was taken for lost may come back with it. */
-bool roster_was(const struct roster *roster, uint64_t incarnation);
+/* An agent with this incarnation has said its first word to this start of the master.
+ * It says no second one before that is answered, so that whoever says a second one was
+ * alive when it said the first. Once more does nothing. */
+void roster_introduce(struct roster *roster, uint64_t incarnation);
+/* Whether it was introduced after the other one. One that is not known was before. */
+bool roster_is_newer(const struct roster *roster, uint64_t incarnation, uint64_t other);
 /* It must have no workers. Frees it. */
 void roster_agent_remove(struct roster *roster, struct roster_agent *agent);
 

@@ -146,7 +146,7 @@ static int admit(struct state *state,
         return 0;
     }
     if (agent && agent->state == ROSTER_PRESENT &&
-        roster_was(&state->roster, said->incarnation)) {
+        !roster_is_newer(&state->roster, said->incarnation, agent->incarnation)) {
         return error_set(
             err, ERROR_ABORTED, "this agent has been started anew since this was sent");
     }
@@ -163,7 +163,7 @@ static int admit(struct state *state,
     if (agent->state == ROSTER_EXPECTED) {
         no_longer_awaited(state, agent);
     }
-    roster_agent_renew(&state->roster, agent, said->incarnation);
+    agent->incarnation = said->incarnation;
     agent->applied_version = 0;
     agent->state = ROSTER_PRESENT;
     agent->work_number = said->work_number;
@@ -430,6 +430,7 @@ int sync_handle(struct state *state, const struct request *request, struct error
         return -1;
     }
     if (said->boot != state->boot) {
+        roster_introduce(&state->roster, said->incarnation);
         introduce(state, request->call);
         return 0;
     }

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from http.client import HTTPException
 
 from ledger import Ledgered
 from scenario import PREDICTOR
@@ -107,7 +108,7 @@ class Struck(Ledgered):
     def answered(self, *request, **options):
         try:
             answer = self.cluster.http(*request, timeout=10, **options)
-        except OSError:  # the bridge waits for its master, or has lost it
+        except (OSError, HTTPException):  # the bridge waits for its master, or lost it
             return None
         return answer if answer.status == 200 else None
 

@@ -37,6 +37,7 @@ static const struct kept {
     {30559, 2000, "on_job_complete of the second of two jobs was run again"},
     {6029, 6000, "a dead agent's Sync dropped the workers of its next start"},
     {2045160, 600, "so did a Sync of one that had been taken for lost"},
+    {2209859, 600, "and one of an agent that had not been heard of"},
 };
 
 /* One after the other uses it, as under tests/simulate. */

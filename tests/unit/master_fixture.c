@@ -382,6 +382,7 @@ void fixture_sync(struct master_fixture *fixture, struct fixture_agent *agent)
     said.desired_version = agent->desired_version;
     said.work_number = agent->work_number;
     said.boot = fixture->state.boot;
+    roster_introduce(&fixture->state.roster, agent->incarnation);
     said.park_ms = agent->park_ms;
     said.name = (char *)(uintptr_t) "node";
     said.workers = workers;

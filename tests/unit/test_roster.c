@@ -105,6 +105,27 @@ static void only_a_change_of_wish_is_news_for_the_agent(void **state)
     roster_fini(&roster);
 }
 
+static void
+the_order_of_first_words_is_kept_for_as_many_as_there_is_room_for(void **state)
+{
+    struct roster roster = {.start_count = 0};
+
+    (void)state;
+    assert_false(roster_is_newer(&roster, 1, 2)); // neither is known
+    roster_introduce(&roster, 1);
+    roster_introduce(&roster, 2);
+    roster_introduce(&roster, 1);
+    assert_true(roster_is_newer(&roster, 2, 1));
+    assert_false(roster_is_newer(&roster, 1, 2));
+    assert_false(roster_is_newer(&roster, 2, 2));
+    assert_true(roster_is_newer(&roster, 1, 3));
+    for (uint64_t i = 0; i < ROSTER_STARTS_MAX; i++) {
+        roster_introduce(&roster, 10 + i);
+    }
+    assert_false(roster_is_newer(&roster, 2, 10));
+    assert_true(roster_is_newer(&roster, 9 + ROSTER_STARTS_MAX, 10));
+}
+
 static void only_one_that_has_left_or_failed_is_not_alive(void **state)
 {
     struct roster_worker worker = {0};
@@ -124,6 +145,8 @@ int main(void)
         cmocka_unit_test(workers_are_found_by_id_and_by_agent_and_counted_by_job),
         cmocka_unit_test(removing_one_in_the_middle_keeps_the_others),
         cmocka_unit_test(only_a_change_of_wish_is_news_for_the_agent),
+        cmocka_unit_test(
+            the_order_of_first_words_is_kept_for_as_many_as_there_is_room_for),
         cmocka_unit_test(only_one_that_has_left_or_failed_is_not_alive),
     };
 

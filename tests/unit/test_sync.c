@@ -33,6 +33,7 @@ park(struct master_fixture *master, const struct fixture_agent *agent, uint32_t 
     said.cpu_millis = agent->cpu_millis;
     said.desired_version = agent->desired_version;
     said.boot = master->state.boot;
+    roster_introduce(&master->state.roster, agent->incarnation);
     said.park_ms = park_ms;
     said.workers = workers;
     for (size_t i = 0; i < agent->worker_count; i++) {
@@ -167,6 +168,20 @@ static void what_a_former_self_said_does_not_end_the_one_that_came_after(void **
     uintptr_t late = park(master, &former, 5000); // it was on its way all the time
     assert_int_equal(fixture_error(master, late)->code, ERROR_ABORTED);
     assert_non_null(roster_worker_get(&master->state.roster, worker_id));
+}
+
+static void who_spoke_first_does_not_end_who_spoke_after_him(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent former = agent_of(1);
+    struct fixture_agent agent = agent_of(1);
+
+    // It was told the master's start, and died; what it said then is late.
+    roster_introduce(&master->state.roster, former.incarnation);
+    agent.incarnation++;
+    fixture_sync(master, &agent);
+    uintptr_t late = park(master, &former, 5000);
+    assert_int_equal(fixture_error(master, late)->code, ERROR_ABORTED);
 }
 
 static void what_is_said_of_another_agents_worker_is_not_believed(void **state)
@@ -307,6 +322,7 @@ int main(void)
         HOLDS(a_newer_call_takes_the_place_of_the_older),
         HOLDS(a_hungry_worker_hears_of_work_as_soon_as_there_is_some),
         HOLDS(one_that_was_started_anew_has_nothing_of_its_former_self),
+        HOLDS(who_spoke_first_does_not_end_who_spoke_after_him),
         HOLDS(what_a_former_self_said_does_not_end_the_one_that_came_after),
         HOLDS(what_is_said_of_another_agents_worker_is_not_believed),
         HOLDS(an_unknown_state_of_a_worker_changes_nothing),
