@@ -15,6 +15,7 @@
 #include "agent/daemon.h"
 #include "agent/home.h"
 #include "agent/process.h"
+#include "agent/spot.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/id.h"
@@ -29,7 +30,8 @@
 #define ROUND_NS 500000
 #define DUMP_MS  500 /* before the grace ends, stacks are written to the logs */
 
-/* SERVING -> DRAINING (SIGTERM) -> STOPPING (grace over, or again) -> LEFT */
+/* SERVING -> DRAINING (SIGTERM, or a spot notice) -> STOPPING (grace over, or again) ->
+ * LEFT */
 enum stage { SERVING, DRAINING, STOPPING, LEFT };
 
 struct daemon {
@@ -39,6 +41,7 @@ struct daemon {
     struct home home;
     struct seal seal;
     struct session *session;
+    struct spot *spot;
     struct object_store *store;
     struct output *output;
     struct crew *crew;
@@ -234,6 +237,25 @@ static void enter(struct daemon *daemon, enum stage stage, int64_t now_ms)
     }
 }
 
+/* The machine is going to be taken away: what has not begun moves at once, and the rest
+ * has until shortly before that. */
+static void take_notice(struct daemon *daemon, int64_t now_ms)
+{
+    struct spot_notice notice;
+
+    if (daemon->stage != SERVING || !spot_noticed(daemon->spot, &notice)) {
+        return;
+    }
+    int64_t left_ms = notice.wall_ms - clock_wall_ms();
+    int64_t end_ms =
+        now_ms + (left_ms > DAEMON_FLUSH_MS ? left_ms - DAEMON_FLUSH_MS : 0);
+    log_warning("EC2 is going to %s this spot instance in %lld s",
+                notice.action,
+                (long long)(left_ms > 0 ? left_ms / 1000 : 0));
+    enter(daemon, DRAINING, now_ms);
+    lower(&daemon->deadline_ms, end_ms);
+}
+
 static void take_signal(struct daemon *daemon, int64_t now_ms)
 {
     struct signalfd_siginfo info;
@@ -332,6 +354,7 @@ static void run_loop(struct daemon *daemon)
         int64_t now_ms = clock_monotonic_ms();
         int64_t wake_ms = INT64_MAX;
 
+        take_notice(daemon, now_ms);
         take_replies(daemon, now_ms);
         crew_turn(daemon->crew, now_ms, &wake_ms);
         advance_stage(daemon, now_ms, &wake_ms);
@@ -533,7 +556,8 @@ int daemon_run(const struct daemon_options *options, struct error *err)
     }
     if (home_open(options->state_dir, &daemon->sandbox, &daemon->home, err) != 0 ||
         open_seal(daemon, err) != 0 || check_python(daemon, err) != 0 ||
-        open_descriptors(daemon, err) != 0 || build(daemon, err) != 0) {
+        open_descriptors(daemon, err) != 0 || build(daemon, err) != 0 ||
+        spot_start(wake, daemon, &daemon->spot, err) != 0) {
         return -1;
     }
     say_who(&daemon->sandbox);

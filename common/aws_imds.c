@@ -50,11 +50,16 @@ static int ask(const char *method,
     return result;
 }
 
+bool aws_imds_disabled(void)
+{
+    return aws_settings_env_true("AWS_EC2_METADATA_DISABLED");
+}
+
 int aws_imds_get(const char *path, struct buffer *out, struct error *err)
 {
     struct buffer token = BUFFER_INIT;
 
-    if (aws_settings_env_true("AWS_EC2_METADATA_DISABLED")) {
+    if (aws_imds_disabled()) {
         return error_set(err, ERROR_NOT_FOUND, "AWS_EC2_METADATA_DISABLED is true");
     }
     int result = ask("PUT",

@@ -10,8 +10,13 @@
 #ifndef CORTEX_COMMON_AWS_IMDS_H
 #define CORTEX_COMMON_AWS_IMDS_H
 
+#include <stdbool.h>
+
 #include "common/buffer.h"
 #include "common/error.h"
+
+/* AWS_EC2_METADATA_DISABLED is true. */
+bool aws_imds_disabled(void);
 
 /* Adds what is at the path ("/latest/meta-data/placement/region"). NOT_FOUND if there
  * is no such thing, or AWS_EC2_METADATA_DISABLED is true; UNAVAILABLE without answer.
