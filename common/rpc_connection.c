@@ -31,6 +31,10 @@
 #define REDIAL_MAX_MS 60000
 #define PROBE_MS      1000 /* to see whether somebody listens */
 
+/* Without a connection the dialer may be waiting for the kernel, which says SYN again
+ * ever later: after packets were lost for a minute, a minute later. */
+#define UNCONNECTED_MS 2000
+
 /* What is waited for. */
 enum step { STEP_SEND, STEP_RECEIVE, STEP_PAUSE };
 
@@ -70,6 +74,14 @@ static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
         connection->pipe.id = 0;
     }
     pthread_mutex_unlock(&connection->lock);
+}
+
+static bool is_connected(struct rpc_connection *connection)
+{
+    pthread_mutex_lock(&connection->lock);
+    bool connected = connection->pipe.id != 0;
+    pthread_mutex_unlock(&connection->lock);
+    return connected;
 }
 
 /* False if there is no connection now. */
@@ -248,17 +260,21 @@ static bool probe(const char *url)
 }
 
 /* nng 1.5's dialer connects again only after its reaper has taken the connection that
- * ended, and the reaper can be stuck for good (nng #1636). A new dialer of the same
- * socket connects at once; it costs the descriptor that the old connection keeps. */
-static void redial(struct rpc_connection *connection)
+ * ended, and the reaper can be stuck for good (nng #1636): the connection is still
+ * there then. A new dialer of the same socket connects at once; it costs the descriptor
+ * that such a connection keeps. */
+static void redial(struct rpc_connection *connection, bool stuck)
 {
     nng_dialer dialer;
 
-    if (probe(connection->url) &&
-        nng_dialer_create(&dialer, connection->socket, connection->url) == 0) {
-        (void)nng_dialer_close(connection->dialer);
-        (void)nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
-        connection->dialer = dialer;
+    if (!probe(connection->url) ||
+        nng_dialer_create(&dialer, connection->socket, connection->url) != 0) {
+        return;
+    }
+    (void)nng_dialer_close(connection->dialer);
+    (void)nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+    connection->dialer = dialer;
+    if (stuck) {
         connection->patience_ms *= 2;
         if (connection->patience_ms > REDIAL_MAX_MS) {
             connection->patience_ms = REDIAL_MAX_MS;
@@ -273,14 +289,16 @@ static void redial(struct rpc_connection *connection)
 static int send_message(struct rpc_connection *connection, int64_t timeout_ms)
 {
     int64_t now_ms = clock_monotonic_ms();
+    bool connected = is_connected(connection);
+    int64_t patience_ms = connected ? connection->patience_ms : UNCONNECTED_MS;
 
     if (connection->stuck_ms == 0) {
         connection->stuck_ms = now_ms;
-    } else if (now_ms - connection->stuck_ms >= connection->patience_ms) {
-        redial(connection);
+    } else if (now_ms - connection->stuck_ms >= patience_ms) {
+        redial(connection, connected);
         connection->stuck_ms = now_ms;
     }
-    int64_t left_ms = connection->stuck_ms + connection->patience_ms - now_ms;
+    int64_t left_ms = connection->stuck_ms + patience_ms - now_ms;
     int rc =
         take_step(connection, STEP_SEND, left_ms < timeout_ms ? left_ms : timeout_ms);
     if (rc == 0) {

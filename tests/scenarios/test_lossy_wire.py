@@ -16,7 +16,7 @@ import unittest
 
 from ledger import Ledgered
 from lossy_wire import NEAR, LossyWire, why_not
-from support import dose, wait_until
+from support import FULL, dose, wait_until
 
 PARTITIONS = ({"up"}, {"down"}, {"up", "down"})
 LOSSES = (
@@ -82,6 +82,11 @@ class Wire(Ledgered):
     def test_partitions(self):
         self.rounds("wire: partition one way or both, 0.2 to 4 s",
                     [{"cut": ways} for ways in PARTITIONS], (0.2, 1.5, 4), dose(3, 250))
+
+    @unittest.skipUnless(FULL, "takes twenty minutes")
+    def test_long_partitions(self):
+        self.rounds("wire: partition one way or both, 10 to 120 s",
+                    [{"cut": ways} for ways in PARTITIONS], (10, 20, 45, 120), 15)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 import unittest
 
 from ledger import Ledgered, add_row
-from support import dose, kill_process, wait_until
+from support import FULL, dose, kill_process, wait_until
 
 
 class Pauses(Ledgered):
@@ -31,8 +31,15 @@ class Pauses(Ledgered):
             kill_process(pid, signal.SIGCONT)
 
     def test_pauses_beyond_lease_and_patience_lose_and_double_nothing(self):
+        self.rounds("SIGSTOP of master or agent for 0.1 to 4 s, then CONT", dose(5, 300),
+                    (0.1, 0.9, 1.5, 2.5, 4))
+
+    @unittest.skipUnless(FULL, "takes a quarter of an hour")
+    def test_long_pauses(self):
+        self.rounds("SIGSTOP of master or agent for 10 to 60 s, then CONT", 30, (10, 30, 60))
+
+    def rounds(self, fault, pauses, seconds):
         moment = random.Random(4)
-        pauses = dose(5, 300)
         daemons = [self.cluster.daemon("master")["pid"],
                    self.cluster.daemon("agent", 0)["pid"], self.cluster.daemon("agent", 1)["pid"]]
         longest = 0
@@ -41,7 +48,7 @@ class Pauses(Ledgered):
             if not job or self.cluster.job("squares", job)["status"] != "status_running":
                 job = self.submit(600, batch_size=2, workers=4, sleep_s=0.05)
                 self.wait_predicted(job, 4)
-            self.pause(daemons[number % 3], moment.choice((0.1, 0.9, 1.5, 2.5, 4)))
+            self.pause(daemons[number % 3], moment.choice(seconds))
             began, since = len(self.predicted(job)), time.monotonic()
             wait_until(
                 lambda: len(self.predicted(job)) > began + 4
@@ -51,7 +58,7 @@ class Pauses(Ledgered):
             longest = max(longest, time.monotonic() - since)
         for entry in self.ledger["jobs"]:
             self.wait_ended(entry["job_id"])
-        self.assert_exact("SIGSTOP of master or agent for 0.1 to 4 s, then CONT", pauses, longest)
+        self.assert_exact(fault, pauses, longest)
         self.cluster.restart()
 
     def test_batches_of_a_lost_agent_run_again(self):
