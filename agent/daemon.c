@@ -14,6 +14,7 @@
 #include "agent/crew.h"
 #include "agent/daemon.h"
 #include "agent/home.h"
+#include "agent/own_key.h"
 #include "agent/process.h"
 #include "agent/spot.h"
 #include "common/clock.h"
@@ -418,11 +419,14 @@ static int open_seal(struct daemon *daemon, struct error *err)
     if (seal_open(&request, &daemon->seal, err) != 0) {
         return -1;
     }
-    if (daemon->seal.sealed) {
-        memcpy(
-            daemon->home.agent_id, daemon->seal.key.public_key, SESSION_AGENT_ID_SIZE);
+    if (!daemon->seal.sealed) {
+        return 0;
     }
-    return 0;
+    const char *given = daemon->options->key_file;
+    char *key_file = given ? memory_strdup(given) : fs_join(daemon->home.folder, "key");
+    int result = own_key_name(key_file, &daemon->seal.key, daemon->home.agent_id, err);
+    free(key_file);
+    return result;
 }
 
 /* The first start with a join token: the key is made known to the master. */

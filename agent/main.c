@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/daemon.h"
+#include "agent/own_key.h"
 #include "agent/resources.h"
 #include "common/id.h"
 #include "common/log.h"
@@ -197,17 +198,20 @@ int main(int argc, char **argv)
         {0},
     };
     const struct options table = {.program = "cortex-agent",
-                                  .usage = "[OPTION]...",
+                                  .usage = "[OPTION]...\n"
+                                           "       cortex-agent rotate [OPTION]...",
                                   .summary =
-                                      "Runs workers of batch jobs on this machine.",
+                                      "Runs workers of batch jobs on this machine. "
+                                      "rotate changes the agent's key for a new one.",
                                   .rows = rows};
     enum log_level level = LOG_INFO;
     struct error err = {0};
     int positional;
     int status = 1;
 
+    bool rotates = argc > 1 && strcmp(argv[1], "rotate") == 0;
     (void)gethostname(host, sizeof(host) - 1);
-    if (options_parse(&table, argc, argv, &positional, &err) == 0 &&
+    if (options_parse(&table, argc - rotates, argv + rotates, &positional, &err) == 0 &&
         read_level(level_text, &level, &err) == 0 &&
         read_capacity(&options, cpu, memory_bytes, gpus, &err) == 0) {
         log_init("agent", level);
@@ -218,12 +222,13 @@ int main(int argc, char **argv)
         if (id_init() != 0) {
             (void)error_set(
                 &err, ERROR_INTERNAL, "there is no source of random numbers");
-        } else if (daemon_run(&options, &err) == 0) {
+        } else if ((rotates ? own_key_rotate : daemon_run)(&options, &err) == 0) {
             status = 0;
         }
     }
     if (status != 0) {
         (void)fprintf(stderr, "error: %s\n", err.message);
     }
+    (void)fflush(stdout);
     _exit(status);
 }

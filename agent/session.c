@@ -8,6 +8,7 @@
 #include "common/rpc_client.h"
 #include "common/version.h"
 #include "proto/agent.pb-c.h"
+#include "proto/client.pb-c.h"
 
 #define SYNC_TIMEOUT_MS  (AGENT_PARK_MS + 4000) /* then the state is told anew */
 #define WORK_TIMEOUT_MS  20000
@@ -594,6 +595,31 @@ int session_join(const char *master_url,
         RPC_CLIENT_KEEP(Cortex__V1__JoinReply),
         &reply);
     free(request.name);
+    return rpc_client_result(client, err);
+}
+
+int session_rotate(const char *master_url,
+                   const struct session_client_options *seal,
+                   const unsigned char next_key[KEY_SIZE],
+                   struct error *err)
+{
+    const struct rpc_client_options options = {.url = master_url, .seal = seal};
+    Cortex__V1__RotateKeyRequest request = CORTEX__V1__ROTATE_KEY_REQUEST__INIT;
+    const Cortex__V1__RotateKeyReply *reply = NULL;
+    unsigned char next[KEY_SIZE];
+    struct rpc_client *client;
+
+    if (rpc_client_create(&options, &client, err) != 0) {
+        return -1;
+    }
+    memcpy(next, next_key, sizeof(next));
+    request.next_key = (ProtobufCBinaryData){sizeof(next), next};
+    rpc_client_set_timeout(client, JOIN_TIMEOUT_MS);
+    cortex__v1__client__rotate_key(
+        rpc_client_service(client, &cortex__v1__client__descriptor),
+        &request,
+        RPC_CLIENT_KEEP(Cortex__V1__RotateKeyReply),
+        &reply);
     return rpc_client_result(client, err);
 }
 

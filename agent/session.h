@@ -43,6 +43,13 @@ int session_create(const struct session_options *options,
                    struct session **out_session,
                    struct error *err);
 
+/* Tells the master the agent's next key, under the one that holds now. Blocks as
+ * session_join does. */
+int session_rotate(const char *master_url,
+                   const struct session_client_options *seal,
+                   const unsigned char next_key[KEY_SIZE],
+                   struct error *err);
+
 /* Brings the agent's key to the master, with the token that the options' seal names:
  * before session_create, which needs none. Blocks until it is answered, or for a
  * minute.

@@ -156,6 +156,29 @@ bool key_token_parse(const char *text, unsigned char out[KEY_SIZE])
     return parse_half(TOKEN_PREFIX, text, strlen(text), out);
 }
 
+void key_name_format(const unsigned char name[KEY_NAME_SIZE],
+                     char out[KEY_NAME_TEXT_SIZE])
+{
+    (void)sodium_bin2hex(out, KEY_NAME_TEXT_SIZE, name, KEY_NAME_SIZE);
+}
+
+bool key_name_parse(const char *text, unsigned char out[KEY_NAME_SIZE])
+{
+    unsigned char name[KEY_NAME_SIZE];
+    size_t size = 0;
+    size_t length = strlen(text);
+    bool good =
+        length == KEY_NAME_TEXT_SIZE - 1 &&
+        strspn(text, "0123456789abcdef") == length &&
+        sodium_hex2bin(name, sizeof(name), text, length, NULL, &size, NULL) == 0 &&
+        size == sizeof(name);
+
+    if (good) {
+        memcpy(out, name, sizeof(name));
+    }
+    return good;
+}
+
 void key_token_id(const unsigned char token[KEY_SIZE], char out[KEY_TOKEN_ID_SIZE])
 {
     unsigned char hash[TOKEN_ID_BYTES];

@@ -75,6 +75,13 @@ void key_token_format(const unsigned char token[KEY_SIZE], char out[KEY_TEXT_SIZ
 bool key_token_parse(const char *text, unsigned char out[KEY_SIZE]);
 void key_token_id(const unsigned char token[KEY_SIZE], char out[KEY_TOKEN_ID_SIZE]);
 
+/* What names an agent or a cluster: 16 bytes, written as 32 lower-case hex digits. */
+#define KEY_NAME_SIZE      16
+#define KEY_NAME_TEXT_SIZE 33
+void key_name_format(const unsigned char name[KEY_NAME_SIZE],
+                     char out[KEY_NAME_TEXT_SIZE]);
+bool key_name_parse(const char *text, unsigned char out[KEY_NAME_SIZE]);
+
 /* Makes a pair and its file; ALREADY_EXISTS and nothing changed if there is a file. */
 int key_file_create(const char *path, struct key_pair *out, struct error *err);
 /* NOT_FOUND, or INVALID_ARGUMENT for what is no key or is open to other users. */

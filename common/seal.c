@@ -2,10 +2,8 @@
 /* seal.c - how a program comes by what its sealed calls to a master need */
 #include "common/seal.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/fs.h"
@@ -34,9 +32,7 @@ static void keeper_free(struct seal_keeper *keeper)
 
 static int forget_next(const struct seal_keeper *keeper, struct error *err)
 {
-    return unlink(keeper->next) == 0 || errno == ENOENT
-               ? 0
-               : error_set_errno(err, ERROR_INTERNAL, "cannot remove %s", keeper->next);
+    return fs_remove(keeper->next, err);
 }
 
 static int keep_next(const struct seal_keeper *keeper,

@@ -36,6 +36,11 @@ bool caller_may_see(const struct caller *caller, const char *api_name)
            (!is_scoped(caller) || fits_any(caller->acting_apis, api_name));
 }
 
+void caller_agent_id(const struct caller *caller, unsigned char out[KEY_NAME_SIZE])
+{
+    keys_agent_id(caller->keys, caller->key, out);
+}
+
 bool caller_is_limited(const struct caller *caller)
 {
     return is_scoped(caller) ||

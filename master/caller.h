@@ -24,6 +24,9 @@ struct caller {
 /* What he may not see is to him as if it were not there. */
 bool caller_may_see(const struct caller *caller, const char *api_name);
 
+/* Who he is if he is an agent. Only of one with a key. */
+void caller_agent_id(const struct caller *caller, unsigned char out[KEY_NAME_SIZE]);
+
 /* Whether some apis may be hidden from him: then what is counted over all is too. */
 bool caller_is_limited(const struct caller *caller);
 

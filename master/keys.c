@@ -40,6 +40,8 @@ struct entry {
     uint32_t uses;    /* of a token; 0: any number */
     /* A token's own id; of a key, that of the token it has joined with. */
     char token[KEY_TOKEN_ID_SIZE];
+    bool has_agent_id;
+    unsigned char agent_id[KEY_NAME_SIZE];
 };
 
 /* What a file said, sorted by key. */
@@ -272,6 +274,14 @@ static int read_token(struct entry *entry, char *value, struct error *err)
     return 0;
 }
 
+static int read_agent(struct entry *entry, char *value, struct error *err)
+{
+    entry->has_agent_id = key_name_parse(value, entry->agent_id);
+    return entry->has_agent_id
+               ? 0
+               : set_value_error(err, "agent", value, "an agent's id of 32 hex digits");
+}
+
 static const struct {
     const char *name;
     int (*read)(struct entry *entry, char *value, struct error *err);
@@ -282,6 +292,7 @@ static const struct {
     {"expires", read_expiry},
     {"uses", read_uses},
     {"token", read_token},
+    {"agent", read_agent},
 };
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
@@ -750,6 +761,16 @@ bool keys_are_limited(struct keys *keys, const unsigned char key[KEY_SIZE])
     bool limited = !entry || entry->revoked || entry->api_count > 0;
     pthread_mutex_unlock(&keys->lock);
     return limited;
+}
+
+void keys_agent_id(struct keys *keys,
+                   const unsigned char key[KEY_SIZE],
+                   unsigned char out[KEY_NAME_SIZE])
+{
+    pthread_mutex_lock(&keys->lock);
+    const struct entry *entry = find_entry(&keys->table, key);
+    memcpy(out, entry && entry->has_agent_id ? entry->agent_id : key, KEY_NAME_SIZE);
+    pthread_mutex_unlock(&keys->lock);
 }
 
 bool keys_holds_agent(struct keys *keys,

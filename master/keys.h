@@ -15,6 +15,8 @@
  * expires=  a day, whose end in UTC is meant, or a time such as 2027-01-31T12:00:00Z
  * uses=     of a token: how many keys may join with it; without it: any number
  * token=    of a key: the id of the token that it has joined with
+ * agent=    of an agent's key that took another's place: the agent's id, 32 hex digits;
+ *           without it: the first half of the key
  * revoked   the key is refused, and says so
  *
  * A token is not a key: who knows it may bring a key of his own in, whose role is
@@ -90,6 +92,11 @@ bool keys_may_use_api(struct keys *keys,
                       const char *api_name);
 /* Whether some apis are hidden from the key. */
 bool keys_are_limited(struct keys *keys, const unsigned char key[KEY_SIZE]);
+
+/* Who the agent with this key is, whatever it may do. */
+void keys_agent_id(struct keys *keys,
+                   const unsigned char key[KEY_SIZE],
+                   unsigned char out[KEY_NAME_SIZE]);
 
 /* Whether the key is an agent's (or an admin's) and neither revoked nor expired. */
 bool keys_holds_agent(struct keys *keys,

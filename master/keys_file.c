@@ -126,6 +126,7 @@ static void add_line(struct buffer *text, const struct keys_line *line)
     add_option(text, "expires", line->expires);
     add_option(text, "uses", line->uses);
     add_option(text, "token", line->token);
+    add_option(text, "agent", line->agent);
     buffer_add_text(text, line->what);
     if (line->comment && *line->comment) {
         buffer_add_format(text, " %s", line->comment);
@@ -192,6 +193,7 @@ static void take_option(struct words *out, char *word)
         {"expires=", &out->line.expires},
         {"uses=", &out->line.uses},
         {"token=", &out->line.token},
+        {"agent=", &out->line.agent},
     };
 
     out->revoked = out->revoked || strcmp(word, "revoked") == 0;
@@ -325,6 +327,20 @@ int keys_file_revoke(const char *path,
 
 /* --- rotate --- */
 
+// An agent is who it was with its first key. It does not use up its token once more.
+static void
+inherit(struct keys_line *line, const char *old, char out_id[KEY_NAME_TEXT_SIZE])
+{
+    unsigned char key[KEY_SIZE];
+
+    line->token = NULL;
+    if (!line->agent && line->role && strcmp(line->role, "agent") == 0 &&
+        key_public_parse(old, key, NULL) == 0) {
+        key_name_format(key, out_id);
+        line->agent = out_id;
+    }
+}
+
 // Copies the text with the next key's line behind the old one's.
 static bool rotate_line(const struct buffer *text,
                         const char *old,
@@ -346,7 +362,9 @@ static bool rotate_line(const struct buffer *text,
         }
         buffer_add_format(out, "%s\n", whole);
         if (meant) {
+            char agent_id[KEY_NAME_TEXT_SIZE];
             words.line.what = next;
+            inherit(&words.line, old, agent_id);
             add_line(out, &words.line);
             found = true;
         }

@@ -21,6 +21,7 @@ struct keys_line {
     const char *expires;
     const char *uses;
     const char *token; /* id of the token that the key has joined with */
+    const char *agent; /* id of the agent whose key it is now */
     const char *what;  /* "cortex-public:..." or "cortex-token:..." */
     const char *comment;
 };
@@ -40,8 +41,9 @@ int keys_file_revoke(const char *path,
                      struct error *err);
 
 /* Puts a line for the public key `next` behind that of `old`, with the same options,
- * and has the old one expire then (a time as expires= takes it), unless it does
- * already. A `next` that is there changes nothing. NOT_FOUND. */
+ * and the same agent's id if it is one's, and has the old one expire then (a time as
+ * expires= takes it), unless it does already. A `next` that is there changes nothing.
+ * NOT_FOUND. */
 int keys_file_rotate(const char *path,
                      const char *old,
                      const char *next,

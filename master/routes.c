@@ -33,8 +33,8 @@
 
 #define AGENTS (ADMIN | AGENT) /* an admin's key may be an agent's too */
 
-#define HOLDERS (ADMIN | SUBMIT | READ) /* of a user's own key */
-#define JOINERS (1u << KEY_ROLE_NONE)   /* who has a token, and no key of a role */
+#define HOLDERS (ADMIN | SUBMIT | READ | AGENT) /* of a key of their own */
+#define JOINERS (1u << KEY_ROLE_NONE) /* who has a token, and no key of a role */
 
 /* clang-format off */
 static const struct route routes[] = {
@@ -112,22 +112,24 @@ int route_permit(const struct route *route,
     return 0;
 }
 
-/* An agent with a key is named by its first bytes: it speaks for itself only. */
+/* An agent with a key speaks for itself only. */
 static int check_agent(const struct request *request, struct error *err)
 {
     const ProtobufCBinaryData *agent_id =
         request->caller.key ? request_field(request, "agent_id", PROTOBUF_C_TYPE_BYTES)
                             : NULL;
+    unsigned char own[KEY_NAME_SIZE];
 
-    return !agent_id ||
-                   (agent_id->len == ROSTER_AGENT_ID_SIZE &&
-                    memcmp(agent_id->data, request->caller.key, agent_id->len) == 0)
+    if (!agent_id) {
+        return 0;
+    }
+    caller_agent_id(&request->caller, own);
+    return agent_id->len == sizeof(own) && memcmp(agent_id->data, own, sizeof(own)) == 0
                ? 0
                : error_set(err,
                            ERROR_PERMISSION_DENIED,
-                           "agent_id: it is another agent's: expected the first %d "
-                           "bytes of the caller's key",
-                           ROSTER_AGENT_ID_SIZE);
+                           "agent_id: it is another agent's: expected that of the "
+                           "caller's key");
 }
 
 /* What a user who may only read may not call. */

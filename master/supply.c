@@ -71,7 +71,10 @@ static void add_env(Cortex__V1__GetSetupReply *reply, const struct api_version *
 static const struct roster_agent *agent_of(const struct state *state,
                                            const struct request *request)
 {
-    return roster_agent_get(&state->roster, request->caller.key);
+    unsigned char agent_id[KEY_NAME_SIZE];
+
+    caller_agent_id(&request->caller, agent_id);
+    return roster_agent_get(&state->roster, agent_id);
 }
 
 static bool

@@ -43,17 +43,15 @@ char *home_master_folder(const unsigned char cluster[KEY_CLUSTER_SIZE],
                          struct error *err)
 {
     char *settings = home_settings_folder(err);
-    struct buffer path = BUFFER_INIT;
+    char name[KEY_NAME_TEXT_SIZE];
 
     if (!settings) {
         return NULL;
     }
-    buffer_add_format(&path, "%s/masters/", settings);
-    for (size_t i = 0; i < KEY_CLUSTER_SIZE; i++) {
-        buffer_add_format(&path, "%02x", cluster[i]);
-    }
+    key_name_format(cluster, name);
+    char *path = memory_format("%s/masters/%s", settings, name);
     free(settings);
-    return buffer_take(&path);
+    return path;
 }
 
 int home_key(const char *path,

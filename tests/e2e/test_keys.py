@@ -9,6 +9,7 @@ tokens, and keys that are taken back while work is under way.
 import json
 import os
 import re
+import signal
 import subprocess
 import unittest
 
@@ -193,6 +194,40 @@ class Keys(ClusterTest):
         first.stderr.close()
         again.stderr.close()
 
+    def test_an_agent_that_has_another_key_stays_who_it_is(self):
+        row = self.cluster.daemon("agent", 1)
+        old = listed(self.cluster, "  agent-2")
+        rotate = [os.path.join(BIN, "cortex-agent"), "rotate", "--state-dir", os.path.join(self.cluster.state, "agent-2")]
+        said = subprocess.run(rotate, capture_output=True, text=True, timeout=60, check=True).stdout
+        self.assertIn("start the agent anew", said)
+        rows = [line for line in keys(self.cluster, "list").splitlines() if line.endswith("agent-2")]
+        self.assertEqual(len(rows), 2)
+        job = self.cluster.submit("audio", body(20, workers=2))
+        self.cluster.wait_job("audio", job)  # with the old key
+        kill_process(row["pid"], signal.SIGTERM)
+        keys(self.cluster, "revoke", old)
+        self.cluster.restart()
+        agents = self.cluster.cortex(
+            "cluster", "info", "--state-dir", self.cluster.state).stdout
+        self.assertIn("agent-2", agents)
+        job = self.cluster.submit("audio", body(20, workers=2))
+        self.assertEqual(self.cluster.wait_job("audio", job)["status"], "status_succeeded")
+        export = self.export()
+        names = {row["name"] for row in export if row["table"] == "event"
+                 and row["subject"] == "agent" and row["detail"] == "agent-2"}
+        self.assertEqual(len(names), 1)
+
+    def export(self):
+        self.cluster.kill("master")
+        try:
+            text = subprocess.run(
+                [MASTER, "--state-dir", master_folder(self.cluster), "--export"],
+                capture_output=True, text=True, timeout=30, check=True,
+            ).stdout
+        finally:
+            self.cluster.restart()
+        return [json.loads(line) for line in text.splitlines()]
+
     def start_agent(self, folder, *options):
         return subprocess.Popen(
             [os.path.join(BIN, "cortex-agent"), "--state-dir", folder, "--cpu", "100m",
@@ -207,15 +242,7 @@ class Keys(ClusterTest):
         user.run("deploy", "--env", "work", cwd=project)
         job = self.cluster.submit("recorded", body(1))
         self.cluster.wait_job("recorded", job)
-        self.cluster.kill("master")
-        try:
-            export = subprocess.run(
-                [MASTER, "--state-dir", master_folder(self.cluster), "--export"],
-                capture_output=True, text=True, timeout=30, check=True,
-            ).stdout
-        finally:
-            self.cluster.restart()
-        commands = [row for row in map(json.loads, export.splitlines())
+        commands = [row for row in self.export()
                     if row["table"] == "event" and row["subject"] == "command"]
         deploys = [row["detail"] for row in commands
                    if row["name"] == "Deploy" and user.key in row["detail"]]

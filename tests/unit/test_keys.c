@@ -118,6 +118,24 @@ static void a_key_has_the_role_of_its_line(void **state)
     }
 }
 
+static void an_agent_is_named_by_its_key_or_by_its_line(void **state)
+{
+    static const unsigned char named[KEY_NAME_SIZE] = {[0] = 0xab, [15] = 0x01};
+    unsigned char name[KEY_NAME_SIZE];
+
+    (void)state;
+    struct keys *keys =
+        open_keys("role=agent %A\n"
+                  "role=agent agent=ab000000000000000000000000000001 %B\n");
+    keys_agent_id(keys, alice.public_key, name);
+    assert_memory_equal(name, alice.public_key, sizeof(name));
+    keys_agent_id(keys, bob.public_key, name);
+    assert_memory_equal(name, named, sizeof(name));
+    keys_close(keys);
+    assert_int_equal(
+        keys_check_text("role=agent agent=AB cortex-public:x\n", path, NULL), -1);
+}
+
 static void an_unknown_key_is_refused_by_name(void **state)
 {
     (void)state;
@@ -362,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_has_the_role_of_its_line),
+        cmocka_unit_test(an_agent_is_named_by_its_key_or_by_its_line),
         cmocka_unit_test(an_unknown_key_is_refused_by_name),
         cmocka_unit_test(a_role_covers_itself_and_admin_covers_all),
         cmocka_unit_test(a_revoked_key_is_refused),

@@ -231,6 +231,45 @@ static void a_next_key_has_the_same_rights_and_the_old_one_ends(void **state)
     free(after);
 }
 
+static void an_agent_stays_who_it_is_and_uses_up_no_token_again(void **state)
+{
+    char name[KEY_NAME_TEXT_SIZE];
+    char next_text[KEY_TEXT_SIZE];
+    char third_text[KEY_TEXT_SIZE];
+    unsigned char key[KEY_SIZE];
+    struct key_pair pair;
+
+    (void)state;
+    key_generate(&pair);
+    key_public_format(pair.public_key, next_text);
+    key_generate(&pair);
+    key_public_format(pair.public_key, third_text);
+    assert_int_equal(key_public_parse(alice_text, key, NULL), 0);
+    key_name_format(key, name);
+    char *before = memory_format(
+        "role=agent token=00112233445566778899aabbccddeeff %s node-1\n", alice_text);
+    char *after = memory_format("expires=2027-01-16 %srole=agent agent=%s %s node-1\n",
+                                before,
+                                name,
+                                next_text);
+    write_content(before);
+    assert_int_equal(keys_file_rotate(path, alice_text, next_text, "2027-01-16", NULL),
+                     0);
+    char *text = content();
+    assert_string_equal(text, after);
+    free(text);
+    // And once more, under the name of its first key.
+    assert_int_equal(keys_file_rotate(path, next_text, third_text, "2027-01-17", NULL),
+                     0);
+    text = content();
+    char *third = memory_format("role=agent agent=%s %s node-1\n", name, third_text);
+    assert_non_null(strstr(text, third));
+    free(text);
+    free(third);
+    free(before);
+    free(after);
+}
+
 /* --- tokens ----------------------------------------------------------------------- */
 
 static void a_token_is_for_agents_only(void **state)
@@ -384,6 +423,7 @@ int main(void)
         HOLDS(revoking_leaves_the_line_and_all_others),
         HOLDS(the_list_shows_a_token_by_its_id_and_not_its_secret),
         HOLDS(a_next_key_has_the_same_rights_and_the_old_one_ends),
+        HOLDS(an_agent_stays_who_it_is_and_uses_up_no_token_again),
         HOLDS(a_token_is_for_agents_only),
         HOLDS(a_token_has_a_time_and_a_place),
         HOLDS(so_many_keys_join_as_a_token_has_uses),

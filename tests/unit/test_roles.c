@@ -43,7 +43,7 @@ static const struct {
     {"Client/DryRun", "admin submit", "admin submit"},
     {"Client/StopJob", "admin submit", "admin submit"},
     {"Client/DeleteApi", "admin", "admin"},
-    {"Client/RotateKey", "admin submit read", ""},
+    {"Client/RotateKey", "admin submit read agent", ""},
 };
 
 #define EXPECTED_COUNT (sizeof(expected) / sizeof(expected[0]))
