@@ -29,6 +29,13 @@
 #define CONFIG_SIZE 200000 /* the log outgrows its bound, so that it is copied back */
 #define RESULTS     100
 #define PATH        "state.db"
+#ifdef CORTEX_SANITIZED
+#define USUAL_CUTS     20
+#define USUAL_FAILURES 5
+#else
+#define USUAL_CUTS     100
+#define USUAL_FAILURES 25
+#endif
 
 struct run {
     struct store *store;
@@ -342,7 +349,7 @@ static void cut_once(struct run *run, uint64_t at, uint64_t seed)
 static void a_power_cut_at_any_operation_loses_no_commit(void **state)
 {
     struct run *run = *state;
-    unsigned count = dose(100, 10000);
+    unsigned count = dose(USUAL_CUTS, 10000);
 
     for (unsigned i = 0; i < count; i++) {
         cut_once(run, point(run, i, count), i);
@@ -379,7 +386,7 @@ fail_once(struct run *run, enum disk_fault fault, uint64_t at, uint64_t seed)
 static void a_failed_operation_costs_a_retry_only(void **state)
 {
     struct run *run = *state;
-    unsigned count = dose(25, 5000);
+    unsigned count = dose(USUAL_FAILURES, 5000);
 
     for (unsigned i = 0; i < count; i++) {
         fail_once(run, i % 2 ? DISK_EIO : DISK_FULL, point(run, i, count), i);

@@ -30,9 +30,14 @@
 #include "common/rpc_server.h"
 #include "proto/client.pb-c.h"
 
-#define CLIENTS_KILLED  600
+#ifdef CORTEX_SANITIZED
+#define CLIENTS_KILLED 120
+#define SERVERS_KILLED 12
+#else
+#define CLIENTS_KILLED 600
+#define SERVERS_KILLED 60
+#endif
 #define CLIENTS_AT_ONCE 20
-#define SERVERS_KILLED  60
 #define NET_MS          60000 /* a safety net */
 
 #define PARKED_MAX (4 * CLIENTS_KILLED)
