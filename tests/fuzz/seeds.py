@@ -91,8 +91,9 @@ def call(method, message, counter, attachment=b""):
 
 METHODS = """Client/Info Client/PutProject Client/Deploy Client/ListApis Client/GetApi
 Client/DeleteApi Client/ResolveEndpoint Client/SubmitJob Client/DryRun Client/GetJob
-Client/StopJob Client/ListBatches Client/ReadLog AgentService/Work AgentService/Sync
-AgentService/AppendLog AgentService/GetSetup AgentService/GetProject""".split()
+Client/StopJob Client/ListBatches Client/GetPayload Client/ReadLog Client/RotateKey
+AgentService/Join AgentService/Sync AgentService/Work AgentService/AppendLog AgentService/GetSetup
+AgentService/GetProject""".split()
 
 
 def codec():
