@@ -232,23 +232,32 @@ static int read_networks(struct entry *entry, char *value, struct error *err)
     return 0;
 }
 
-static int read_expiry(struct entry *entry, char *value, struct error *err)
+bool keys_expiry_parse(const char *text, int64_t *out_wall_ms)
 {
     struct tm day = {.tm_sec = 0};
     struct tm moment = {.tm_sec = 0};
-    const char *end = strptime(value, "%Y-%m-%d", &day);
+    const char *end = strptime(text, "%Y-%m-%d", &day);
 
     if (end && *end == '\0') {
-        entry->expires_ms = (int64_t)timegm(&day) * 1000 + DAY_MS;
-        return 0;
+        *out_wall_ms = (int64_t)timegm(&day) * 1000 + DAY_MS;
+        return true;
     }
-    end = strptime(value, "%Y-%m-%dT%H:%M:%SZ", &moment);
+    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &moment);
     if (end && *end == '\0') {
-        entry->expires_ms = (int64_t)timegm(&moment) * 1000;
-        return 0;
+        *out_wall_ms = (int64_t)timegm(&moment) * 1000;
+        return true;
     }
-    return set_value_error(
-        err, "expires", value, "a day such as 2027-01-31, or 2027-01-31T12:00:00Z");
+    return false;
+}
+
+static int read_expiry(struct entry *entry, char *value, struct error *err)
+{
+    return keys_expiry_parse(value, &entry->expires_ms)
+               ? 0
+               : set_value_error(err,
+                                 "expires",
+                                 value,
+                                 "a day such as 2027-01-31, or 2027-01-31T12:00:00Z");
 }
 
 static int read_uses(struct entry *entry, char *value, struct error *err)

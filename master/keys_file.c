@@ -341,6 +341,35 @@ inherit(struct keys_line *line, const char *old, char out_id[KEY_NAME_TEXT_SIZE]
     }
 }
 
+// Whether a key that expires as its line says does so before it is to.
+static bool ends_before(const char *own, const char *expires)
+{
+    int64_t own_ms;
+    int64_t ms;
+
+    return own && keys_expiry_parse(own, &own_ms) && keys_expiry_parse(expires, &ms) &&
+           own_ms <= ms;
+}
+
+// The line of a key that has a next one, which ends.
+static void add_ending(struct buffer *out,
+                       const struct words *words,
+                       const char *whole,
+                       const char *expires)
+{
+    struct keys_line ending = words->line;
+
+    if (ends_before(ending.expires, expires)) {
+        buffer_add_format(out, "%s\n", whole);
+    } else if (!ending.expires) {
+        buffer_add_format(out, "expires=%s %s\n", expires, whole);
+    } else {
+        buffer_add_text(out, words->revoked ? "revoked " : "");
+        ending.expires = expires;
+        add_line(out, &ending);
+    }
+}
+
 // Copies the text with the next key's line behind the old one's.
 static bool rotate_line(const struct buffer *text,
                         const char *old,
@@ -357,12 +386,11 @@ static bool rotate_line(const struct buffer *text,
         char *whole = memory_strdup(line);
         struct words words;
         bool meant = split(line, &words) && strcmp(words.line.what, old) == 0;
-        if (meant && !words.line.expires) {
-            buffer_add_format(out, "expires=%s ", expires);
-        }
-        buffer_add_format(out, "%s\n", whole);
-        if (meant) {
+        if (!meant) {
+            buffer_add_format(out, "%s\n", whole);
+        } else {
             char agent_id[KEY_NAME_TEXT_SIZE];
+            add_ending(out, &words, whole, expires);
             words.line.what = next;
             inherit(&words.line, old, agent_id);
             add_line(out, &words.line);

@@ -42,7 +42,7 @@ int keys_file_revoke(const char *path,
 
 /* Puts a line for the public key `next` behind that of `old`, with the same options,
  * and the same agent's id if it is one's, and has the old one expire then (a time as
- * expires= takes it), unless it does already. A `next` that is there changes nothing.
+ * expires= takes it), unless it does before. A `next` that is there changes nothing.
  * NOT_FOUND. */
 int keys_file_rotate(const char *path,
                      const char *old,

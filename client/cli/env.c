@@ -396,7 +396,7 @@ static int rotate_key_of(const struct environments *environments,
     }
     buffer_add_format(message,
                       "%s is a new key, known to the masters of %zu environments; the "
-                      "old one is refused a day from now",
+                      "old one is refused a day from now at the latest",
                       row->key_file,
                       told);
     return 0;

@@ -231,6 +231,44 @@ static void a_next_key_has_the_same_rights_and_the_old_one_ends(void **state)
     free(after);
 }
 
+static void a_key_that_has_a_next_one_ends_at_the_earlier_of_both_times(void **state)
+{
+    static const struct {
+        const char *own;
+        const char *becomes;
+    } rows[] = {
+        {"2026-12-31", "2026-12-31"}, // whose end is before noon of
+        {"2027-01-16T11:59:59Z", "2027-01-16T11:59:59Z"},
+        {"2027-01-16", "2027-01-16T12:00:00Z"}, // whose end is not
+        {"2030-01-01", "2027-01-16T12:00:00Z"},
+    };
+    struct key_pair next;
+    char next_text[KEY_TEXT_SIZE];
+
+    (void)state;
+    key_generate(&next);
+    key_public_format(next.public_key, next_text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *before =
+            memory_format("role=read expires=%s %s Alice\n", rows[i].own, alice_text);
+        char *after = memory_format("role=read expires=%s %s Alice\n"
+                                    "role=read expires=%s %s Alice\n",
+                                    rows[i].becomes,
+                                    alice_text,
+                                    rows[i].own,
+                                    next_text);
+        write_content(before);
+        assert_int_equal(
+            keys_file_rotate(path, alice_text, next_text, "2027-01-16T12:00:00Z", NULL),
+            0);
+        char *text = content();
+        assert_string_equal(text, after);
+        free(text);
+        free(before);
+        free(after);
+    }
+}
+
 static void an_agent_stays_who_it_is_and_uses_up_no_token_again(void **state)
 {
     char name[KEY_NAME_TEXT_SIZE];
@@ -423,6 +461,7 @@ int main(void)
         HOLDS(revoking_leaves_the_line_and_all_others),
         HOLDS(the_list_shows_a_token_by_its_id_and_not_its_secret),
         HOLDS(a_next_key_has_the_same_rights_and_the_old_one_ends),
+        HOLDS(a_key_that_has_a_next_one_ends_at_the_earlier_of_both_times),
         HOLDS(an_agent_stays_who_it_is_and_uses_up_no_token_again),
         HOLDS(a_token_is_for_agents_only),
         HOLDS(a_token_has_a_time_and_a_place),
