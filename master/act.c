@@ -4,15 +4,18 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/codec.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/object.h"
 #include "common/pool.h"
+#include "master/audit.h"
 #include "master/blobs.h"
 #include "master/courier.h"
 #include "master/enqueuer.h"
@@ -24,7 +27,8 @@
 #include "proto/agent.pb-c.h"
 #include "proto/client.pb-c.h"
 
-#define BODY_SIZE_MAX (10u << 20)
+#define BODY_SIZE_MAX   (10u << 20)
+#define REFUSED_LINE_MS 1000
 
 struct act {
     struct loop *loop;
@@ -40,7 +44,8 @@ struct act {
     struct prepare prepare;
     struct courier *courier;
     char *jobs_url;
-    pthread_mutex_t lock; /* of what follows */
+    _Atomic int64_t refused_ms; /* when a line last told of a refused command */
+    pthread_mutex_t lock;       /* of what follows */
     struct enqueuing *enqueuings;
     bool ending;
 };
@@ -52,6 +57,7 @@ struct errand {
     struct rpc_call *call;
     void *prepared;
     struct action *action;
+    ProtobufCMessage *reply; /* to what was carried out outside of the loop */
 };
 
 static struct errand *errand_create(struct act *act, struct rpc_call *call)
@@ -122,12 +128,36 @@ static void prepare_deploy(void *arg)
     loop_post(errand->act->loop, decide, errand);
 }
 
+/* What was carried out outside of the loop is put on record there, and answered once
+ * that is on disk. */
+static int conclude(struct state *state, void *arg, struct error *err)
+{
+    struct errand *errand = arg;
+    const struct request request = {
+        .caller = caller_of(errand->act, errand->call),
+        .call = errand->call,
+        .request_id = rpc_call_request_id(errand->call),
+        .message = rpc_call_message(errand->call),
+    };
+    int result = 0;
+
+    if (request.caller.key) {
+        result = audit_command(state, errand->route->method, &request, err);
+    }
+    struct action *action = outbox_add(&state->outbox, ACTION_REPLY);
+    action->call = errand->call;
+    action->message = errand->reply;
+    free(errand);
+    return result;
+}
+
 static void put_project(void *arg)
 {
     struct errand *errand = arg;
     const Cortex__V1__PutProjectRequest *said =
         (const Cortex__V1__PutProjectRequest *)rpc_call_message(errand->call);
-    Cortex__V1__PutProjectReply reply = CORTEX__V1__PUT_PROJECT_REPLY__INIT;
+    Cortex__V1__PutProjectReply *reply =
+        message_new(&cortex__v1__put_project_reply__descriptor);
     struct error err = {0};
     bool complete = false;
     uint64_t next = 0;
@@ -145,10 +175,16 @@ static void put_project(void *arg)
                   &err) != 0) {
         rpc_call_fail(errand->call, &err, 0);
     } else {
-        reply.complete = complete;
-        reply.next_offset = next;
-        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+        reply->complete = complete;
+        reply->next_offset = next;
+        if (complete && size > 0) {
+            errand->reply = &reply->base;
+            loop_post(errand->act->loop, conclude, errand);
+            return;
+        }
+        rpc_call_reply(errand->call, &reply->base, NULL, 0);
     }
+    codec_message_free(&reply->base);
     free(errand);
 }
 
@@ -213,7 +249,6 @@ static void join(void *arg)
     struct errand *errand = arg;
     const Cortex__V1__JoinRequest *said =
         (const Cortex__V1__JoinRequest *)rpc_call_message(errand->call);
-    Cortex__V1__JoinReply reply = CORTEX__V1__JOIN_REPLY__INIT;
     struct error err = {0};
 
     if (admission_join(errand->act->admission,
@@ -222,10 +257,12 @@ static void join(void *arg)
                        said->name,
                        &err) != 0) {
         rpc_call_fail(errand->call, &err, 0);
-    } else {
-        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+        free(errand);
+        return;
     }
-    free(errand);
+    Cortex__V1__JoinReply *reply = message_new(&cortex__v1__join_reply__descriptor);
+    errand->reply = &reply->base;
+    loop_post(errand->act->loop, conclude, errand);
 }
 
 static int rotate_key(struct act *act, const struct rpc_call *call, struct error *err)
@@ -251,15 +288,39 @@ static int rotate_key(struct act *act, const struct rpc_call *call, struct error
 static void rotate(void *arg)
 {
     struct errand *errand = arg;
-    Cortex__V1__RotateKeyReply reply = CORTEX__V1__ROTATE_KEY_REPLY__INIT;
     struct error err = {0};
 
     if (rotate_key(errand->act, errand->call, &err) != 0) {
         rpc_call_fail(errand->call, &err, 0);
-    } else {
-        rpc_call_reply(errand->call, &reply.base, NULL, 0);
+        free(errand);
+        return;
     }
-    free(errand);
+    Cortex__V1__RotateKeyReply *reply =
+        message_new(&cortex__v1__rotate_key_reply__descriptor);
+    errand->reply = &reply->base;
+    loop_post(errand->act->loop, conclude, errand);
+}
+
+/* At most one line a second, so that nobody fills the disk with them. */
+static void
+tell_refused(struct act *act, const struct route *route, const struct rpc_call *call)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t last_ms = atomic_load(&act->refused_ms);
+    char key[KEY_TEXT_SIZE] = "none";
+
+    if (now_ms - last_ms < REFUSED_LINE_MS ||
+        !atomic_compare_exchange_strong(&act->refused_ms, &last_ms, now_ms)) {
+        return;
+    }
+    if (rpc_call_key(call)) {
+        key_public_format(rpc_call_key(call), key);
+    }
+    log_warning("refused: %s by role=%s key=%s from %s",
+                route->method,
+                key_role_name(rpc_call_role(call)),
+                key,
+                rpc_call_peer(call));
 }
 
 void act_request(struct act *act, const struct route *route, struct rpc_call *call)
@@ -271,6 +332,7 @@ void act_request(struct act *act, const struct route *route, struct rpc_call *ca
 
     (void)rpc_call_attachment(call, &size);
     if (route_permit(route, &caller, &err) != 0) {
+        tell_refused(act, route, call);
         rpc_call_fail(call, &err, 0);
         return;
     }

@@ -9,12 +9,38 @@
 #include "master/deploy.h"
 #include "master/submit.h"
 
+#define TEXT_MAX 64 /* bytes of a project's id, or of an agent's name */
+
 static void add_deployed(struct buffer *out, const struct request *request)
 {
     const struct deploy_prepared *prepared = request->prepared;
 
     for (size_t i = 0; i < prepared->specs.count; i++) {
         buffer_add_format(out, "%s%s", i > 0 ? "," : "", prepared->specs.specs[i].name);
+    }
+}
+
+/* As much of a text as fits a line; who joins may call himself anything. */
+static void
+add_text(struct buffer *out, const struct request *request, const char *field)
+{
+    char *const *text = request_field(request, field, PROTOBUF_C_TYPE_STRING);
+
+    for (size_t i = 0; text && (*text)[i] && i < TEXT_MAX; i++) {
+        char byte = (*text)[i];
+        buffer_add_char(out, byte > ' ' && byte <= '~' ? byte : '?');
+    }
+}
+
+static void add_next_key(struct buffer *out, const struct request *request)
+{
+    const ProtobufCBinaryData *next =
+        request_field(request, "next_key", PROTOBUF_C_TYPE_BYTES);
+    char text[KEY_TEXT_SIZE];
+
+    if (next && next->len == KEY_SIZE) {
+        key_public_format(next->data, text);
+        buffer_add_text(out, text);
     }
 }
 
@@ -37,6 +63,12 @@ static void add_object(struct buffer *out,
 
     if (strcmp(method, "Deploy") == 0) {
         add_deployed(out, request);
+    } else if (strcmp(method, "PutProject") == 0) {
+        add_text(out, request, "project_id");
+    } else if (strcmp(method, "Join") == 0) {
+        add_text(out, request, "name");
+    } else if (strcmp(method, "RotateKey") == 0) {
+        add_next_key(out, request);
     } else if (strcmp(method, "SubmitJob") == 0) {
         job_id = submitted(state, request);
     }

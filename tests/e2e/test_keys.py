@@ -238,15 +238,29 @@ class Keys(ClusterTest):
     def test_what_was_commanded_is_on_record_with_the_key(self):
         user = User(self.cluster, "recorded")
         let_in(user, "submit")
-        project = write_project(os.path.join(self.cluster.folder, "rec"), PREDICTOR, api="recorded")
+        user.refused("delete", "audio", "--env", "work")
+        with open(self.cluster.daemon("master")["log"], encoding="utf-8") as log:
+            self.assertIn(f"refused: cortex.v1.Client/DeleteApi by role=submit key={user.key}",
+                          log.read())
+        project = write_project(os.path.join(self.cluster.folder, "rec"), PREDICTOR + "# on record\n",
+                                api="recorded")
         user.run("deploy", "--env", "work", cwd=project)
         job = self.cluster.submit("recorded", body(1))
         self.cluster.wait_job("recorded", job)
+        user.run("env", "rotate", "work")
         commands = [row for row in self.export()
                     if row["table"] == "event" and row["subject"] == "command"]
         deploys = [row["detail"] for row in commands
                    if row["name"] == "Deploy" and user.key in row["detail"]]
         self.assertEqual(deploys, [f"role=submit key={user.key} object=recorded"])
+        self.assertEqual(
+            len([row for row in commands if row["name"] == "PutProject"
+                 and re.fullmatch(f"role=submit key={user.key} object=[0-9a-f]{{64}}",
+                                  row["detail"])]), 1)
+        rotations = [row["detail"] for row in commands if row["name"] == "RotateKey"]
+        self.assertTrue(any(re.fullmatch(
+            f"role=submit key={user.key} object=cortex-public:[\\w-]{{43}}", one)
+            for one in rotations), rotations)
         bridge = listed(self.cluster, "  bridge")
         self.assertIn(f"role=bridge key={bridge} for=admin object=recorded/{job}",
                       [row["detail"] for row in commands if row["name"] == "SubmitJob"])
