@@ -314,7 +314,7 @@ static void run_anew_if_stuck(struct daemon *daemon)
     cgroups_close(&daemon->cgroups);
     (void)execv("/proc/self/exe", daemon->options->argv);
     log_error("cannot execute the agent anew: it leaves");
-    daemon->stage = LEFT;
+    _exit(EXIT_FAILURE); // whoever watches over it starts it again
 }
 
 /* --- the loop --------------------------------------------------------------------- */

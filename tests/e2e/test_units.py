@@ -68,7 +68,9 @@ class Units(unittest.TestCase):
     def test_each_has_its_state_folder_and_starts_again(self):
         for name in NAMES:
             self.assertEqual(setting(name, "StateDirectory"), [f"cortex/{name}"])
-            self.assertEqual(setting(name, "Restart"), ["always"])
+            # An agent that EC2's notice has told to leave is not to come back.
+            again = "on-failure" if name == "agent" else "always"
+            self.assertEqual(setting(name, "Restart"), [again])
             self.assertIn(f"%S/cortex/{name}", setting(name, "ExecStart")[0])
         self.assertEqual(setting("agent", "Delegate"), ["yes"])
         self.assertEqual(setting("agent", "User"), [])

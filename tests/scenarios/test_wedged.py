@@ -35,10 +35,9 @@ def said(row):
         return log.read()
 
 
-def wedge(url, pid):
-    """Pipelines and hangs up until what ended is closed no more; how many that took."""
-    before = descriptors(pid)
-    for round_ in range(1, 100):
+def wedge(url, is_wedged):
+    """Pipelines and hangs up until what ended is closed no more."""
+    for _ in range(300):
         for _ in range(20):
             try:
                 stranger = Stranger(url)
@@ -47,10 +46,8 @@ def wedge(url, pid):
             stranger.send(packet(b"no frame at all") * 8)
             stranger.hang_up()
         time.sleep(0.2)
-        if descriptors(pid) > before + LEAKED:
-            time.sleep(1)  # or they are only closed late
-        if descriptors(pid) > before + LEAKED:
-            return 20 * round_
+        if is_wedged():
+            return
     raise AssertionError("nng does not wedge")
 
 
@@ -66,9 +63,7 @@ class WedgedMaster(Scenario):
         self.wait_predicted(self.job, 8)
         for _ in range(wedges):
             noticed = said(row).count("are not closed")
-            wedge(row["address"], pid)
-            wait_until(lambda: said(row).count("are not closed") > noticed,
-                       "the master notices")
+            wedge(row["address"], lambda: said(row).count("are not closed") > noticed)
             counted = self.cluster.job("squares", self.job)["batch_metrics"]["succeeded"]
             wait_until(lambda: self.cluster.job("squares", self.job)["batch_metrics"]
                        ["succeeded"] > counted, "agents and bridge are back")
@@ -118,7 +113,7 @@ class WedgedAgent(Scenario):
         job = self.submit(400 * restarts, sleep_s=0.04)
         self.wait_predicted(job, 4)
         workers = {worker for _, worker, _ in self.predicted(job)}
-        wedge(self.open_url, pid)
+        wedge(self.open_url, lambda: descriptors(pid) > before + LEAKED)
         wedged = descriptors(pid)
         for _ in range(restarts):
             self.cluster.kill("master")
