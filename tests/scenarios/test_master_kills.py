@@ -16,6 +16,8 @@ import unittest
 from scenario import Scenario
 from support import dose, wait_until
 
+SANITIZED = bool(os.environ.get("CORTEX_SANITIZED"))
+
 
 class MasterKills(Scenario):
     agents = 2
@@ -33,7 +35,7 @@ class MasterKills(Scenario):
         return {pid for _, pid, _ in self.predicted(self.job)[since:]}
 
     def test_agents_come_back_after_each_kill_of_the_master(self):
-        kills = dose(20, 60) if os.environ.get("CORTEX_SANITIZED") else 60
+        kills = dose(10 if SANITIZED else 30, 60)
         self.jobs = []
         moment = random.Random(1)
         for _ in range(kills):
@@ -63,7 +65,7 @@ class KilledClients(Scenario):
         )
 
     def test_the_master_keeps_no_descriptor_of_a_killed_client(self):
-        clients = dose(60, 600) if os.environ.get("CORTEX_SANITIZED") else 600
+        clients = dose(60 if SANITIZED else 200, 600)
         self.gate.hold("predict")
         self.job = self.submit(4)
         self.wait_predicted(self.job, 1)
