@@ -422,8 +422,7 @@ static int open_seal(struct daemon *daemon, struct error *err)
     if (!daemon->seal.sealed) {
         return 0;
     }
-    const char *given = daemon->options->key_file;
-    char *key_file = given ? memory_strdup(given) : fs_join(daemon->home.folder, "key");
+    char *key_file = seal_key_path(&request);
     int result = own_key_name(key_file, &daemon->seal.key, daemon->home.agent_id, err);
     free(key_file);
     return result;
@@ -532,12 +531,11 @@ static int check_python(const struct daemon *daemon, struct error *err)
 /* Says once what the kernel does not bound here. */
 static void open_cgroups(struct daemon *daemon)
 {
-    char name[17];
+    char name[KEY_NAME_TEXT_SIZE];
     struct error err = {0};
 
-    for (int i = 0; i < 8; i++) {
-        (void)snprintf(name + 2 * i, 3, "%02x", daemon->home.agent_id[i]);
-    }
+    key_name_format(daemon->home.agent_id, name);
+    name[16] = '\0'; // half of it tells agents of a machine apart
     if (cgroups_open(name, &daemon->cgroups, &err) != 0 || !daemon->cgroups.memory) {
         log_info("workers' memory is looked after every %d ms: %s",
                  CREW_MEMORY_MS,

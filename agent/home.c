@@ -14,6 +14,7 @@
 #include "common/embed.h"
 #include "common/fs.h"
 #include "common/id.h"
+#include "common/key.h"
 
 #define ID_TEXT_SIZE (2 * SESSION_AGENT_ID_SIZE)
 
@@ -36,35 +37,21 @@ int home_write_runner(const char *folder, struct error *err)
     return result;
 }
 
-static int digit(char c)
-{
-    const char *digits = "0123456789abcdef";
-    const char *found = c == '\0' ? NULL : strchr(digits, c);
-
-    return found == NULL ? -1 : (int)(found - digits);
-}
-
+// What stands behind the digits, such as the end of the line, is of no concern.
 static bool parse_id(const struct buffer *text, unsigned char *out)
 {
-    if (text->size < ID_TEXT_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < SESSION_AGENT_ID_SIZE; i++) {
-        int high = digit(text->data[2 * i]);
-        int low = digit(text->data[2 * i + 1]);
+    char *digits = memory_strndup(buffer_text(text), ID_TEXT_SIZE);
+    bool good = key_name_parse(digits, out);
 
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
+    free(digits);
+    return good;
 }
 
 static int load_id(const char *folder, unsigned char *out, struct error *err)
 {
     char *path = fs_join(folder, "agent_id");
     struct buffer text = BUFFER_INIT;
+    char name[KEY_NAME_TEXT_SIZE];
     int result = 0;
 
     if (fs_exists(path)) {
@@ -78,10 +65,8 @@ static int load_id(const char *folder, unsigned char *out, struct error *err)
         }
     } else {
         id_random_bytes(out, SESSION_AGENT_ID_SIZE);
-        for (size_t i = 0; i < SESSION_AGENT_ID_SIZE; i++) {
-            buffer_add_format(&text, "%02x", out[i]);
-        }
-        buffer_add_char(&text, '\n');
+        key_name_format(out, name);
+        buffer_add_format(&text, "%s\n", name);
         result = fs_write_durable(path, text.data, text.size, 0600, err);
     }
     buffer_fini(&text);

@@ -53,13 +53,6 @@ keep_name(const char *key_file, const struct key_pair *key, struct error *err)
     return result;
 }
 
-static int put_in_place(const char *next_file, const char *key_file, struct error *err)
-{
-    return rename(next_file, key_file) == 0
-               ? fs_sync_folder_of(key_file, err)
-               : error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", key_file);
-}
-
 // The master knows the next key before it takes the place of the one that holds.
 static int rotate(const struct daemon_options *options,
                   const struct seal *seal,
@@ -81,7 +74,7 @@ static int rotate(const struct daemon_options *options,
         key_wipe(&sealed, sizeof(sealed));
     }
     if (result == 0 && keep_name(key_file, &seal->key, err) == 0) {
-        result = put_in_place(next_file, key_file, err);
+        result = key_file_replace(key_file, next_file, err);
     } else {
         result = -1;
     }
@@ -93,10 +86,9 @@ static int rotate(const struct daemon_options *options,
 int own_key_rotate(const struct daemon_options *options, struct error *err)
 {
     char *folder = fs_absolute(options->state_dir);
-    char *key_file =
-        options->key_file ? fs_absolute(options->key_file) : fs_join(folder, "key");
     const struct seal_request request = {
         .folder = folder, .join = options->join, .key_file = options->key_file};
+    char *key_file = seal_key_path(&request);
     struct seal seal;
     int result = seal_open(&request, &seal, err);
 

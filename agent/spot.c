@@ -10,6 +10,7 @@
 
 #include "common/aws_imds.h"
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
 
@@ -22,22 +23,6 @@ struct spot {
     bool noticed;
     struct spot_notice notice;
 };
-
-static int parse_time(const char *text, int64_t *out_wall_ms, struct error *err)
-{
-    struct tm utc = {0};
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-
-    if (!end || *end) {
-        return error_set(err,
-                         ERROR_INVALID_ARGUMENT,
-                         "time: got \"%.40s\", expected one such as "
-                         "2026-01-31T12:00:00Z",
-                         text);
-    }
-    *out_wall_ms = (int64_t)timegm(&utc) * 1000;
-    return 0;
-}
 
 int spot_parse(const char *text,
                size_t size,
@@ -66,7 +51,12 @@ int spot_parse(const char *text,
                   ERROR_INVALID_ARGUMENT,
                   "action: got \"%.40s\", expected terminate, stop or hibernate",
                   action ? action : "");
-    } else if (parse_time(time ? time : "", &notice.wall_ms, err) == 0) {
+    } else if (!time || !clock_parse_utc(time, &notice.wall_ms)) {
+        error_set(err,
+                  ERROR_INVALID_ARGUMENT,
+                  "time: got \"%.40s\", expected one such as 2026-01-31T12:00:00Z",
+                  time ? time : "");
+    } else {
         *out = notice;
         result = 0;
     }

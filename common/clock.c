@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define DAY_MS 86400000
+
 static int64_t now_ns(clockid_t which)
 {
     struct timespec now;
@@ -126,4 +128,32 @@ void clock_format_ago(int64_t duration_ms, char out[CLOCK_TEXT_SIZE])
     } else {
         clock_format_duration(total * 1000, out);
     }
+}
+
+static bool parse(const char *format, const char *text, int64_t *out_wall_ms)
+{
+    struct tm utc = {.tm_sec = 0};
+    const char *end = strptime(text, format, &utc);
+
+    if (!end || *end != '\0') {
+        return false;
+    }
+    *out_wall_ms = (int64_t)timegm(&utc) * 1000;
+    return true;
+}
+
+bool clock_parse_utc(const char *text, int64_t *out_wall_ms)
+{
+    return parse("%Y-%m-%dT%H:%M:%SZ", text, out_wall_ms);
+}
+
+bool clock_parse_end(const char *text, int64_t *out_wall_ms)
+{
+    int64_t day_ms;
+
+    if (parse("%Y-%m-%d", text, &day_ms)) {
+        *out_wall_ms = day_ms + DAY_MS;
+        return true;
+    }
+    return clock_parse_utc(text, out_wall_ms);
 }

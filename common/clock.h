@@ -8,6 +8,7 @@
 #ifndef CORTEX_COMMON_CLOCK_H
 #define CORTEX_COMMON_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,11 @@ void clock_format_average(int64_t duration_ms, char out[CLOCK_TEXT_SIZE]);
 
 /* How long ago: "42s", "3m26s" under an hour, "5h12m" under 48 hours, "3d4h". */
 void clock_format_ago(int64_t duration_ms, char out[CLOCK_TEXT_SIZE]);
+
+/* A time in UTC as people write it, "2027-01-31T12:00:00Z"; false for anything else. */
+bool clock_parse_utc(const char *text, int64_t *out_wall_ms);
+
+/* When something ends: such a time, or a day, "2027-01-31", whose end is meant. */
+bool clock_parse_end(const char *text, int64_t *out_wall_ms);
 
 #endif

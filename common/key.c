@@ -279,6 +279,13 @@ int key_file_load(const char *path, struct key_pair *out, struct error *err)
     return result;
 }
 
+int key_file_replace(const char *path, const char *next_path, struct error *err)
+{
+    return rename(next_path, path) == 0
+               ? fs_sync_folder_of(path, err)
+               : error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", path);
+}
+
 int key_file_ensure(const char *path, struct key_pair *out, struct error *err)
 {
     struct error missing;

@@ -86,6 +86,8 @@ bool key_name_parse(const char *text, unsigned char out[KEY_NAME_SIZE]);
 int key_file_create(const char *path, struct key_pair *out, struct error *err);
 /* NOT_FOUND, or INVALID_ARGUMENT for what is no key or is open to other users. */
 int key_file_load(const char *path, struct key_pair *out, struct error *err);
+/* A next key's file takes the place of the key's, for good. */
+int key_file_replace(const char *path, const char *next_path, struct error *err);
 /* Loads it, or creates it if there is none. */
 int key_file_ensure(const char *path, struct key_pair *out, struct error *err);
 

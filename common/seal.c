@@ -30,11 +30,6 @@ static void keeper_free(struct seal_keeper *keeper)
     }
 }
 
-static int forget_next(const struct seal_keeper *keeper, struct error *err)
-{
-    return fs_remove(keeper->next, err);
-}
-
 static int keep_next(const struct seal_keeper *keeper,
                      const unsigned char next[KEY_SIZE],
                      struct error *err)
@@ -49,7 +44,8 @@ static int
 keep_keys(struct seal_keeper *keeper, const unsigned char *next, struct error *err)
 {
     return key_join_save(keeper->join, &keeper->known, JOIN_MODE, err) != 0 ||
-                   (next ? keep_next(keeper, next, err) : forget_next(keeper, err)) != 0
+                   (next ? keep_next(keeper, next, err)
+                         : fs_remove(keeper->next, err)) != 0
                ? -1
                : 0;
 }
@@ -127,7 +123,7 @@ static int take_join(struct seal *seal,
         if (trust_folder(seal, known, err) != 0) {
             return -1;
         }
-    } else if (forget_next(seal->keeper, err) != 0) {
+    } else if (fs_remove(seal->keeper->next, err) != 0) {
         return -1;
     }
     trust_add(seal->trust, given->public_key);
@@ -182,8 +178,6 @@ static int find_key(const struct seal_request *request,
                     struct seal *seal,
                     struct error *err)
 {
-    const char *from = request->key_file ? request->key_file : path;
-
     if (!seal->sealed) {
         return request->key_file
                    ? error_set(err,
@@ -192,10 +186,18 @@ static int find_key(const struct seal_request *request,
                                "says whose master is to be trusted")
                    : 0;
     }
-    return from ? key_file_ensure(from, &seal->key, err)
+    return path ? key_file_ensure(path, &seal->key, err)
                 : error_set(err,
                             ERROR_INVALID_ARGUMENT,
                             "a join string needs a folder or a file to keep a key in");
+}
+
+char *seal_key_path(const struct seal_request *request)
+{
+    if (request->key_file) {
+        return memory_strdup(request->key_file);
+    }
+    return request->folder ? fs_join(request->folder, KEY_FILE) : NULL;
 }
 
 static void open_trust(const struct seal_request *request, struct seal *seal)
@@ -214,7 +216,7 @@ static void open_trust(const struct seal_request *request, struct seal *seal)
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err)
 {
     struct seal seal = {.sealed = false};
-    char *key = request->folder ? fs_join(request->folder, KEY_FILE) : NULL;
+    char *key = seal_key_path(request);
     int result = request->folder && request->join
                      ? fs_make_folder(request->folder, 0700, err)
                      : 0;

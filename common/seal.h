@@ -44,6 +44,9 @@ struct seal {
  * none, or for a key file without a join string. */
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err);
 
+/* Where the program's own key is, for the caller to free; NULL: nowhere. */
+char *seal_key_path(const struct seal_request *request);
+
 /* Of one whose clients have ended. */
 void seal_close(struct seal *seal);
 

@@ -539,17 +539,20 @@ static enum session_arrival_kind take_cookie(struct session_server *server,
 
 /* --- data --- */
 
-/* Copies the session, so that the lock need not be held while it is used. */
+/* Copies the session, so that the lock need not be held while it is used. Whether it is
+ * of former keys of the server's. */
 static bool copy_session(struct session_server *server,
                          int64_t now_ms,
                          uint64_t id,
                          struct session *out,
-                         unsigned char out_key[KEY_SIZE])
+                         unsigned char out_key[KEY_SIZE],
+                         bool *out_former)
 {
     pthread_mutex_lock(&server->lock);
     const struct session *session = find_session(server, id, now_ms);
     if (session) {
         *out = *session;
+        *out_former = session->epoch != server->epoch;
         memcpy(out_key, session->peer->key, KEY_SIZE);
     }
     pthread_mutex_unlock(&server->lock);
@@ -591,31 +594,34 @@ static bool recheck(struct session_server *server,
     return false;
 }
 
-/* After so many messages a new handshake is due, and the time of grace begins. */
+/* A new handshake is due, and is waited for no longer than this. */
+static void begin_grace(struct session *session, int64_t now_ms)
+{
+    if (session->expires_ms > now_ms + SESSION_GRACE_MS) {
+        session->expires_ms = now_ms + SESSION_GRACE_MS;
+    }
+}
+
+/* So it is after so many messages. */
 static void wear(struct session_server *server,
                  struct session *session,
                  uint64_t count,
                  int64_t now_ms)
 {
-    if (count >= server->options.messages_max &&
-        session->expires_ms > now_ms + SESSION_GRACE_MS) {
-        session->expires_ms = now_ms + SESSION_GRACE_MS;
+    if (count >= server->options.messages_max) {
+        begin_grace(session, now_ms);
     }
 }
 
-/* Whether the session is of the keys that the server has; one that is not has its time
- * of grace. */
-static bool
-is_current(struct session_server *server, int64_t now_ms, const struct session *copy)
+/* The session of former keys of the server's has its time of grace from now on. */
+static void retire(struct session_server *server, uint64_t id, int64_t now_ms)
 {
     pthread_mutex_lock(&server->lock);
-    bool current = copy->epoch == server->epoch;
-    struct session *session = current ? NULL : find_session(server, copy->id, now_ms);
-    if (session && session->expires_ms > now_ms + SESSION_GRACE_MS) {
-        session->expires_ms = now_ms + SESSION_GRACE_MS;
+    struct session *session = find_session(server, id, now_ms);
+    if (session) {
+        begin_grace(session, now_ms);
     }
     pthread_mutex_unlock(&server->lock);
-    return current;
 }
 
 /* An authentic message has come in; false if it came before, or the session has ended
@@ -652,19 +658,22 @@ static enum session_arrival_kind take_data(struct session_server *server,
                                            struct session_arrival *out)
 {
     struct session copy;
+    bool former = false;
     uint64_t id;
     uint64_t counter;
 
     if (!session_data_claims(frame, size, &id, &counter)) {
         return SESSION_GARBAGE;
     }
-    if (!copy_session(server, now.monotonic_ms, id, &copy, out->key)) {
+    if (!copy_session(server, now.monotonic_ms, id, &copy, out->key, &former)) {
         return reject(out, SESSION_REJECT_SESSION);
     }
     enum session_arrival_kind kind = SESSION_GARBAGE;
     if (session_data_open(&copy.receive, frame, size) == 0) {
-        if (!is_current(server, now.monotonic_ms, &copy) ||
-            !recheck(server, now, host, out->key, &copy)) {
+        if (former) {
+            retire(server, id, now.monotonic_ms);
+            kind = reject(out, SESSION_REJECT_SESSION);
+        } else if (!recheck(server, now, host, out->key, &copy)) {
             kind = reject(out, SESSION_REJECT_SESSION);
         } else if (note_message(server, now.monotonic_ms, host, counter, &copy)) {
             kind = SESSION_OPENED;
@@ -781,11 +790,12 @@ int session_server_seal(struct session_server *server,
                         uint8_t *frame,
                         size_t size)
 {
+    bool former; // what was asked under former keys is answered
     struct session copy;
     unsigned char key[KEY_SIZE];
     uint64_t counter = 0;
 
-    if (!copy_session(server, now.monotonic_ms, id, &copy, key)) {
+    if (!copy_session(server, now.monotonic_ms, id, &copy, key, &former)) {
         return -1;
     }
     bool allowed = recheck(server, now, copy.host, key, &copy);

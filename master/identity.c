@@ -132,13 +132,6 @@ int identity_rotate(const char *folder, struct identity *out, struct error *err)
     return result;
 }
 
-static int replace_key(const char *key, const char *next, struct error *err)
-{
-    return rename(next, key) == 0
-               ? fs_sync_folder_of(key, err)
-               : error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", key);
-}
-
 int identity_finish(const char *folder, struct identity *out, struct error *err)
 {
     char *key = fs_join(folder, KEY_FILE);
@@ -152,7 +145,7 @@ int identity_finish(const char *folder, struct identity *out, struct error *err)
                            "and announces one");
     }
     if (result == 0) {
-        result = replace_key(key, next, err);
+        result = key_file_replace(key, next, err);
     }
     if (result == 0) {
         result = identity_make(folder, NULL, out, err);

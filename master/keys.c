@@ -11,13 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/fs.h"
-
-#define DAY_MS 86400000
 
 /* An address, or all whose first bits are its. */
 struct network {
@@ -232,27 +229,9 @@ static int read_networks(struct entry *entry, char *value, struct error *err)
     return 0;
 }
 
-bool keys_expiry_parse(const char *text, int64_t *out_wall_ms)
-{
-    struct tm day = {.tm_sec = 0};
-    struct tm moment = {.tm_sec = 0};
-    const char *end = strptime(text, "%Y-%m-%d", &day);
-
-    if (end && *end == '\0') {
-        *out_wall_ms = (int64_t)timegm(&day) * 1000 + DAY_MS;
-        return true;
-    }
-    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &moment);
-    if (end && *end == '\0') {
-        *out_wall_ms = (int64_t)timegm(&moment) * 1000;
-        return true;
-    }
-    return false;
-}
-
 static int read_expiry(struct entry *entry, char *value, struct error *err)
 {
-    return keys_expiry_parse(value, &entry->expires_ms)
+    return clock_parse_end(value, &entry->expires_ms)
                ? 0
                : set_value_error(err,
                                  "expires",

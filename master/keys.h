@@ -67,9 +67,6 @@ int keys_check(struct keys *keys,
                enum key_role *out_role,
                struct error *err);
 
-/* When a key with this expires= is refused; false for a text that is none. */
-bool keys_expiry_parse(const char *text, int64_t *out_wall_ms);
-
 /* Whether a text could be the file's; INVALID_ARGUMENT names `path` and the line. */
 int keys_check_text(const char *text, const char *path, struct error *err);
 

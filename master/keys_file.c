@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/key.h"
 #include "master/keys.h"
@@ -347,7 +348,7 @@ static bool ends_before(const char *own, const char *expires)
     int64_t own_ms;
     int64_t ms;
 
-    return own && keys_expiry_parse(own, &own_ms) && keys_expiry_parse(expires, &ms) &&
+    return own && clock_parse_end(own, &own_ms) && clock_parse_end(expires, &ms) &&
            own_ms <= ms;
 }
 

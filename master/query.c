@@ -186,11 +186,9 @@ static Cortex__V1__Agent *describe_agent(const struct state *state,
                                          const struct roster_agent *agent)
 {
     Cortex__V1__Agent *described = message_new(&cortex__v1__agent__descriptor);
-    char agent_id[2 * ROSTER_AGENT_ID_SIZE + 1];
+    char agent_id[KEY_NAME_TEXT_SIZE];
 
-    for (size_t i = 0; i < ROSTER_AGENT_ID_SIZE; i++) {
-        (void)snprintf(agent_id + 2 * i, 3, "%02x", agent->agent_id[i]);
-    }
+    key_name_format(agent->agent_id, agent_id);
     message_text(&described->agent_id, agent_id);
     message_text(&described->name, agent->name);
     message_text(&described->release, agent->release);

@@ -47,11 +47,9 @@ static int agent_event(struct state *state,
                        const char *action,
                        struct error *err)
 {
-    char name[2 * ROSTER_AGENT_ID_SIZE + 1];
+    char name[KEY_NAME_TEXT_SIZE];
 
-    for (size_t i = 0; i < ROSTER_AGENT_ID_SIZE; i++) {
-        (void)snprintf(name + 2 * i, 3, "%02x", agent->agent_id[i]);
-    }
+    key_name_format(agent->agent_id, name);
     return store_event_add(
         state->store, state->wall_ns, "agent", name, action, agent->name, err);
 }

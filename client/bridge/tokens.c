@@ -6,17 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
+#include "common/clock.h"
 #include "common/id.h"
 #include "common/utf8.h"
 
 #define TOKEN_PREFIX "cortex_"
 #define HASH_PREFIX  "blake2b:"
 #define BLANKS       " \t"
-#define DAY_MS       86400000
 
 static const char *const role_names[] = {
     [TOKEN_NOBODY] = "nobody",
@@ -159,20 +158,8 @@ static int read_apis(struct token *token, const char *value, struct error *err)
 
 static int read_expiry(struct token *token, const char *value, struct error *err)
 {
-    struct tm day = {.tm_sec = 0};
-    struct tm moment = {.tm_sec = 0};
-    const char *end = strptime(value, "%Y-%m-%d", &day);
-
-    if (end && *end == '\0') {
-        token->expires_ms = (int64_t)timegm(&day) * 1000 + DAY_MS;
-    } else {
-        end = strptime(value, "%Y-%m-%dT%H:%M:%SZ", &moment);
-        if (end && *end == '\0') {
-            token->expires_ms = (int64_t)timegm(&moment) * 1000;
-        }
-    }
     // A time before 1970 is a slip, and 0 would be for ever.
-    return token->expires_ms > 0
+    return clock_parse_end(value, &token->expires_ms) && token->expires_ms > 0
                ? 0
                : refuse_value("expires",
                               value,

@@ -363,12 +363,9 @@ static int rotate(const struct environments *environments,
         }
     }
     key_wipe(&next, sizeof(next));
-    if (result == 0 && rename(next_file, key_file) != 0) {
-        result = error_set_errno(err, ERROR_INTERNAL, "cannot replace %s", key_file);
-    }
     if (result == 0) {
         *out_count = count;
-        result = fs_sync_folder_of(key_file, err);
+        result = key_file_replace(key_file, next_file, err);
     }
     free(next_file);
     return result;

@@ -61,6 +61,12 @@ def wait_until(question, what, patience_s=PATIENCE_S):
         time.sleep(0.02)
 
 
+def said(row):
+    """What a daemon, a row of Cluster.processes(), has written into its log."""
+    with open(row["log"], encoding="utf-8") as log:
+        return log.read()
+
+
 class Answer:
     """An HTTP response, read to its end."""
 

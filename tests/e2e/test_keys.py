@@ -13,7 +13,9 @@ import signal
 import subprocess
 import unittest
 
-from support import BIN, PYTHON, Cluster, ClusterTest, dose, kill_process, wait_until, write_project
+from support import (
+    BIN, PYTHON, Cluster, ClusterTest, dose, kill_process, said, wait_until, write_project,
+)
 
 MASTER = os.path.join(BIN, "cortex-master")
 PREDICTOR = """
@@ -239,9 +241,8 @@ class Keys(ClusterTest):
         user = User(self.cluster, "recorded")
         let_in(user, "submit")
         user.refused("delete", "audio", "--env", "work")
-        with open(self.cluster.daemon("master")["log"], encoding="utf-8") as log:
-            self.assertIn(f"refused: cortex.v1.Client/DeleteApi by role=submit key={user.key}",
-                          log.read())
+        self.assertIn(f"refused: cortex.v1.Client/DeleteApi by role=submit key={user.key}",
+                      said(self.cluster.daemon("master")))
         project = write_project(os.path.join(self.cluster.folder, "rec"), PREDICTOR + "# on record\n",
                                 api="recorded")
         user.run("deploy", "--env", "work", cwd=project)
@@ -289,8 +290,7 @@ class Rotation(ClusterTest):
         return Cluster(agents=2, agent_cpu=1)
 
     def said(self, role, sentence, number=0):
-        with open(self.cluster.daemon(role, number)["log"], encoding="utf-8") as log:
-            return sentence in log.read()
+        return sentence in said(self.cluster.daemon(role, number))
 
     def wait_all_said(self, sentence):
         def hears(role, number):

@@ -17,7 +17,7 @@ import unittest
 from datetime import datetime, timedelta, timezone
 
 from ledger import Ledgered
-from support import children_of, dose, start_time, wait_until
+from support import children_of, dose, said, start_time, wait_until
 
 ITEMS = 120
 
@@ -98,7 +98,7 @@ class Spot(Ledgered):
             time.sleep(moment.random() * 0.5)
             workers = set(children_of(agent["pid"]))
             self.metadata.tell(victim, 120)
-            wait_until(lambda: "is going to terminate this spot instance" in self.said(agent),
+            wait_until(lambda: "is going to terminate this spot instance" in said(agent),
                        "the agent has heard of it", 30)
             since = time.monotonic()
             wait_until(lambda: not start_time(agent["pid"]), "the agent has left", 30)
@@ -112,10 +112,6 @@ class Spot(Ledgered):
         verdict = self.assert_exact("a spot notice to an agent while a job runs", notices, longest)
         self.assertEqual({row["attempts"] for row in verdict.tables["batch"]}, {1})
         self.cluster.restart()
-
-    def said(self, row):
-        with open(row["log"], encoding="utf-8") as log:
-            return log.read()
 
 
 if __name__ == "__main__":

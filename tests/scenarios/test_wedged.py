@@ -20,7 +20,7 @@ from ledger import make_programs  # noqa: E402
 from ports import free_port  # noqa: E402
 from scenario import Scenario  # noqa: E402
 from stranger import Stranger, packet  # noqa: E402
-from support import BIN, Cluster, dose, wait_until  # noqa: E402
+from support import BIN, Cluster, dose, said, wait_until  # noqa: E402
 
 OPEN_AGENT = os.path.join(os.path.dirname(BIN), "tests", "open_agent")
 LEAKED = 40  # connections, beyond what the watchdog takes for chance
@@ -30,9 +30,8 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def said(row):
-    with open(row["log"], encoding="utf-8") as log:
-        return log.read()
+def succeeded(cluster, job):
+    return cluster.job("squares", job)["batch_metrics"]["succeeded"]
 
 
 def wedge(url, is_wedged):
@@ -64,9 +63,9 @@ class WedgedMaster(Scenario):
         for _ in range(wedges):
             noticed = said(row).count("are not closed")
             wedge(row["address"], lambda: said(row).count("are not closed") > noticed)
-            counted = self.cluster.job("squares", self.job)["batch_metrics"]["succeeded"]
-            wait_until(lambda: self.cluster.job("squares", self.job)["batch_metrics"]
-                       ["succeeded"] > counted, "agents and bridge are back")
+            counted = succeeded(self.cluster, self.job)
+            wait_until(lambda: succeeded(self.cluster, self.job) > counted,
+                       "agents and bridge are back")
             wait_until(lambda: descriptors(pid) < before + 20, "its descriptors are closed")
         self.assertEqual(self.cluster.daemon("master")["pid"], pid)
         self.check_exact(self.job, 600 * wedges, once=True)
@@ -103,9 +102,6 @@ class WedgedAgent(Scenario):
         return Cluster(agents=1, agent_cpu=2, programs=programs,
                        env={"CORTEX_TEST_LISTEN": cls.open_url})
 
-    def succeeded(self, job):
-        return self.cluster.job("squares", job)["batch_metrics"]["succeeded"]
-
     def test_a_wedged_agent_finds_its_master_again_and_no_job_notices(self):
         row = self.cluster.daemon("agent")
         pid, before = row["pid"], descriptors(row["pid"])
@@ -118,8 +114,8 @@ class WedgedAgent(Scenario):
         for _ in range(restarts):
             self.cluster.kill("master")
             self.cluster.restart()
-            counted = self.succeeded(job)
-            wait_until(lambda: self.succeeded(job) > counted,
+            counted = succeeded(self.cluster, job)
+            wait_until(lambda: succeeded(self.cluster, job) > counted,
                        "the agent has found its master")
             self.assertLess(descriptors(pid), wedged + LEAKED)
         self.check_exact(job, 400 * restarts, once=True)

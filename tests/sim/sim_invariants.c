@@ -17,8 +17,7 @@
 #define ROWS_EVERY       16    /* turns between comparisons of memory and rows, about */
 #define STANDSTILL_MS    90000 /* quiet: longer without progress is a hang */
 #define SPEAKS_WITHIN_MS 6000  /* a Sync and its repeat, when nothing is in the way */
-#define SLIGHTED_MS                                                                    \
-    45000 /* until those who have too much have let go of it: with a call repeated */
+#define SLIGHTED_MS      45000 /* until those who have too much let go, a call repeated */
 #define LEAVES_WITHIN_MS 2000
 #define QUIET_MAX_MS     20000000
 
@@ -646,7 +645,9 @@ static void check_gone(struct sim *sim, struct sim_job *job, bool restarted)
                          job->job_id);
         }
         job->forgotten = true;
-        job->state = job_state_terminal(job->state) ? job->state : JOB_STOPPED;
+        // How it ended if it was deleted in the same turn, no row tells.
+        job->end_unseen = !job_state_terminal(job->state);
+        job->state = job->end_unseen ? JOB_STOPPED : job->state;
         return;
     }
     if (!job_state_terminal(record.state)) {
@@ -1144,8 +1145,7 @@ static void check_events(struct sim *sim, const struct sim_job *job)
         (void)snprintf(last, sizeof(last), "%s", store_text(rows, 0));
     }
     store_done(rows);
-    // How one ended that was deleted in the same turn, its row does not tell.
-    if (!job->deleted && strcmp(last, job_state_name(job->state)) != 0) {
+    if (!job->end_unseen && strcmp(last, job_state_name(job->state)) != 0) {
         sim_violated(
             sim,
             "Events fold to the tables: the last of job %s is \"%s\", and it is "

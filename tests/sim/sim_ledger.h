@@ -88,6 +88,7 @@ struct sim_job {
     uint64_t succeeded;
     uint64_t failed;
     bool forgotten; /* by the master's memory */
+    bool end_unseen;
     struct sim_batch batches[SIM_BATCHES_MAX];
 };
 

@@ -198,15 +198,21 @@ static void the_list_shows_a_token_by_its_id_and_not_its_secret(void **state)
     buffer_fini(&table);
 }
 
+static void make_text(char out[KEY_TEXT_SIZE])
+{
+    struct key_pair pair;
+
+    key_generate(&pair);
+    key_public_format(pair.public_key, out);
+}
+
 static void a_next_key_has_the_same_rights_and_the_old_one_ends(void **state)
 {
-    struct key_pair next;
     char next_text[KEY_TEXT_SIZE];
     struct error err;
 
     (void)state;
-    key_generate(&next);
-    key_public_format(next.public_key, next_text);
+    make_text(next_text);
     char *before =
         memory_format("# one\nrole=read api=a* %s Alice\n# two\n", alice_text);
     char *after =
@@ -242,12 +248,10 @@ static void a_key_that_has_a_next_one_ends_at_the_earlier_of_both_times(void **s
         {"2027-01-16", "2027-01-16T12:00:00Z"}, // whose end is not
         {"2030-01-01", "2027-01-16T12:00:00Z"},
     };
-    struct key_pair next;
     char next_text[KEY_TEXT_SIZE];
 
     (void)state;
-    key_generate(&next);
-    key_public_format(next.public_key, next_text);
+    make_text(next_text);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char *before =
             memory_format("role=read expires=%s %s Alice\n", rows[i].own, alice_text);
@@ -275,13 +279,10 @@ static void an_agent_stays_who_it_is_and_uses_up_no_token_again(void **state)
     char next_text[KEY_TEXT_SIZE];
     char third_text[KEY_TEXT_SIZE];
     unsigned char key[KEY_SIZE];
-    struct key_pair pair;
 
     (void)state;
-    key_generate(&pair);
-    key_public_format(pair.public_key, next_text);
-    key_generate(&pair);
-    key_public_format(pair.public_key, third_text);
+    make_text(next_text);
+    make_text(third_text);
     assert_int_equal(key_public_parse(alice_text, key, NULL), 0);
     key_name_format(key, name);
     char *before = memory_format(
