@@ -16,9 +16,9 @@ struct callers_thread {
 
 struct callers {
     pthread_mutex_t lock;
-    pthread_cond_t some; /* there is work, or the callers stop */
-    struct callers_work *first;
-    struct callers_work **end;
+    pthread_cond_t some;        /* there is work, or the callers stop */
+    struct callers_work *first; /* by turn */
+    uint64_t turn;              /* of the work that was taken last */
     char *master_url;
     const struct session_client_options *seal; // NULL: frames are clear
     struct callers_thread *threads;
@@ -43,9 +43,7 @@ static struct callers_work *next_work(struct callers *callers)
     if (work) {
         callers->queued_count--;
         callers->first = work->next;
-        if (!callers->first) {
-            callers->end = &callers->first;
-        }
+        callers->turn = work->turn;
     }
     pthread_mutex_unlock(&callers->lock);
     return work;
@@ -95,7 +93,6 @@ int callers_create(const char *master_url,
 
     pthread_mutex_init(&callers->lock, NULL);
     pthread_cond_init(&callers->some, NULL);
-    callers->end = &callers->first;
     callers->master_url = memory_strdup(master_url);
     callers->seal = seal;
     callers->threads = memory_zalloc(threads_max * sizeof(*callers->threads));
@@ -109,13 +106,30 @@ int callers_create(const char *master_url,
     return result;
 }
 
+// With the lock held. A client's next turn comes after its last one, and that of who
+// has none is now; within a turn it is first come, first served.
+static void enqueue(struct callers *callers, struct callers_work *work)
+{
+    struct callers_work **at = &callers->first;
+
+    work->turn = callers->turn;
+    for (const struct callers_work *each = *at; each; each = each->next) {
+        if (each->client == work->client) {
+            work->turn = each->turn + 1;
+        }
+    }
+    while (*at && (*at)->turn <= work->turn) {
+        at = &(*at)->next;
+    }
+    work->next = *at;
+    *at = work;
+    callers->queued_count++;
+}
+
 void callers_submit(struct callers *callers, struct callers_work *work)
 {
     pthread_mutex_lock(&callers->lock);
-    work->next = NULL;
-    *callers->end = work;
-    callers->end = &work->next;
-    callers->queued_count++;
+    enqueue(callers, work);
     if (callers->queued_count > callers->idle_count &&
         callers->thread_count < callers->threads_max && !callers->stopping) {
         (void)add_thread(callers, NULL); // without it the others do the work

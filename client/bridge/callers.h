@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* callers.h - who makes the calls to the master
  *
- * A client_api has one call in flight, so these are some threads with one each. Work
- * is done in the order it came. Threads, and with them connections, are made as they
- * are needed, up to threads_max. All functions are thread-safe.
+ * A client_api has one call in flight, so these are some threads with one each. Clients
+ * take turns: who has much to be done waits behind its own, and nobody else does (fair
+ * queueing; Nagle, RFC 970, 1985). Of one client, work is done in the order it came.
+ * Threads, and with them connections, are made as they are needed, up to threads_max.
+ * All functions are thread-safe.
  */
 #ifndef CORTEX_CLIENT_BRIDGE_CALLERS_H
 #define CORTEX_CLIENT_BRIDGE_CALLERS_H
@@ -16,6 +18,8 @@ struct callers;
  * threads; it may block, free its owner or submit the work again. */
 struct callers_work {
     void (*run)(struct callers_work *work, struct client_api *api);
+    uint64_t client; /* whose it is: any number; the same one, the same client */
+    uint64_t turn;   /* theirs */
     struct callers_work *next; /* theirs */
 };
 

@@ -12,7 +12,7 @@
 
 #include "common/buffer.h"
 
-#define BACKLOG 512 /* connections the kernel holds until they are accepted */
+#define BACKLOG 4096 /* connections the kernel holds until they are accepted */
 
 // Splits "HOST:PORT", without the brackets of an IPv6 address. The caller frees the
 // host; NULL if it is not that.

@@ -2,6 +2,7 @@
 /* peers.c - how long a client may take */
 #include "client/bridge/peers.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,28 @@
 
 #define CUT_READS_MAX 64 /* a client may send faster than we throw away */
 
-struct peer *peers_add(struct peers *peers, int fd, int64_t now_ms)
+// Of IPv6 the network, /64: whoever has one has all of its addresses.
+static uint64_t number_of(const struct sockaddr *address)
+{
+    uint64_t number = 0;
+
+    if (address->sa_family == AF_INET) {
+        number = ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr;
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 =
+            (const struct sockaddr_in6 *)(const void *)address;
+        memcpy(&number, &v6->sin6_addr, sizeof(number));
+    }
+    return number;
+}
+
+struct peer *
+peers_add(struct peers *peers, int fd, const struct sockaddr *address, int64_t now_ms)
 {
     struct peer *peer = memory_zalloc(sizeof(*peer));
 
     peer->fd = fd;
+    peer->address = number_of(address);
     peer->next = peers->first;
     peer->link = &peers->first;
     if (peer->next) {

@@ -15,6 +15,7 @@
 #define CORTEX_CLIENT_BRIDGE_PEERS_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "client/bridge/access.h"
 #include "client/bridge/stream.h"
@@ -23,7 +24,8 @@
 enum peer_phase { PEER_HEADER, PEER_BODY, PEER_ANSWER, PEER_IDLE };
 
 struct peer {
-    int fd; /* MHD's; valid while the peer is listed */
+    int fd;           /* MHD's; valid while the peer is listed */
+    uint64_t address; /* a number that stands for it */
     enum peer_phase phase;
     int64_t deadline_ms;       /* monotonic; of the phase */
     struct stream *stream;     /* being sent; NULL: none. Borrowed. */
@@ -41,8 +43,9 @@ struct peers {
     int64_t idle_ms;
 };
 
-/* A connection was accepted; it is in PEER_HEADER. */
-struct peer *peers_add(struct peers *peers, int fd, int64_t now_ms);
+/* A connection was accepted from there; it is in PEER_HEADER. */
+struct peer *
+peers_add(struct peers *peers, int fd, const struct sockaddr *address, int64_t now_ms);
 /* MHD is about to close it. Frees the peer. */
 void peers_remove(struct peer *peer);
 

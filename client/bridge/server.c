@@ -2,12 +2,14 @@
 /* server.c - how HTTP requests come in and replies go out */
 #include "client/bridge/server.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -22,7 +24,8 @@
 
 #define TICK_MS                 500         /* how often deadlines are looked at */
 #define REREAD_MS               1000        /* how often files that may change are */
-#define HEADERS_SIZE_MAX        (64u << 10) /* MHD's memory for a connection */
+#define ACCEPTS_MAX             1024        /* between looks at who is there already */
+#define HEADERS_SIZE_MAX        (32u << 10) /* MHD's memory for a connection; more it maps */
 #define ORIGIN_SCHEME_SEPARATOR "://"
 
 // Where a request is on its way.
@@ -53,7 +56,10 @@ struct exchange {
 
 struct server {
     struct MHD_Daemon *daemon;
-    int wake_fd; // eventfd: a connection was resumed
+    int wake_fd;   // eventfd: a connection was resumed
+    int listen_fd; // -1: nobody is let in any more
+    unsigned connections_max;
+    bool cannot_accept; // until the next tick: there is no descriptor, or no memory
     struct bridge *bridge;
     struct tls *tls; /* NULL: none */
     struct access *access;
@@ -78,8 +84,10 @@ static struct peer *peer_begin(struct server *server, struct MHD_Connection *con
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd = info->connect_fd;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct peer *peer =
-        peers_add(&server->peers, info->connect_fd, clock_monotonic_ms());
+        peers_add(&server->peers, fd, info->client_addr, clock_monotonic_ms());
 
     if (server->tls) {
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -427,6 +435,7 @@ static enum MHD_Result request_done(struct exchange *exchange)
     exchange->state = EXCHANGE_ASKED;
     exchange->deadline_ms = now_ms + server->bridge->timeout_ms;
     exchange->work.run = exchange_answer;
+    exchange->work.client = exchange->peer->address;
     MHD_suspend_connection(exchange->connection);
     callers_submit(routes_pool(server->bridge, &exchange->request), &exchange->work);
     return MHD_YES;
@@ -484,15 +493,14 @@ static struct MHD_Daemon *start_daemon(struct server *server,
     };
     const struct MHD_OptionItem no_tls[] = {{MHD_OPTION_END, 0, NULL}};
 
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+                                MHD_ALLOW_SUSPEND_RESUME |
                                 (options->tls ? MHD_USE_TLS : 0),
                             0,
                             NULL,
                             NULL,
                             request_handle,
                             server,
-                            MHD_OPTION_LISTEN_SOCKET,
-                            options->listen_fd,
                             MHD_OPTION_ARRAY,
                             options->tls ? tls : no_tls,
                             MHD_OPTION_CONNECTION_LIMIT,
@@ -531,6 +539,8 @@ int server_create(const struct server_options *options,
     server->tls = options->tls;
     server->access = options->access;
     server->cors_origin = options->cors_origin;
+    server->listen_fd = options->listen_fd;
+    server->connections_max = options->connections_max;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->peers.header_ms = options->header_ms;
     server->peers.body_ms = options->body_ms;
@@ -544,14 +554,47 @@ int server_create(const struct server_options *options,
     return 0;
 }
 
+// Whoever comes while there are as many as may be waits in the kernel's queue.
+static bool may_accept(const struct server *server)
+{
+    return !server->cannot_accept &&
+           MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+                   ->num_connections < server->connections_max;
+}
+
+// Lets in all who wait: MHD takes ten a turn, so that strangers who come faster fill
+// the kernel's queue and others are turned away, for a second, by their own kernel.
+// Who is one too many of an address is closed by MHD at once.
+static void accept_all(struct server *server)
+{
+    struct sockaddr_storage address;
+
+    for (int i = 0; i < ACCEPTS_MAX && may_accept(server); i++) {
+        socklen_t size = sizeof(address);
+        int fd = accept4(server->listen_fd,
+                         (struct sockaddr *)&address,
+                         &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            (void)MHD_add_connection(
+                server->daemon, fd, (struct sockaddr *)&address, size);
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            server->cannot_accept = errno != EAGAIN;
+            break;
+        }
+    }
+}
+
 // Waits for what there is to do, a signal or the next tick. Signals are blocked but
 // here, so none comes just before the wait and is seen only after it.
 static void wait_for_work(struct server *server)
 {
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    struct pollfd fds[] = {{.fd = info->epoll_fd, .events = POLLIN},
-                           {.fd = server->wake_fd, .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = info->epoll_fd, .events = POLLIN},
+        {.fd = server->wake_fd, .events = POLLIN},
+        {.fd = may_accept(server) ? server->listen_fd : -1, .events = POLLIN}};
     MHD_UNSIGNED_LONG_LONG wait_ms = TICK_MS;
     struct timespec wait;
     sigset_t none;
@@ -563,8 +606,14 @@ static void wait_for_work(struct server *server)
     wait.tv_sec = (time_t)(wait_ms / 1000);
     wait.tv_nsec = (long)(wait_ms % 1000 * 1000000);
     sigemptyset(&none);
-    if (ppoll(fds, 2, &wait, &none) > 0 && fds[1].revents) {
+    if (ppoll(fds, sizeof(fds) / sizeof(fds[0]), &wait, &none) <= 0) {
+        return;
+    }
+    if (fds[1].revents) {
         (void)eventfd_read(server->wake_fd, &count);
+    }
+    if (fds[2].revents) {
+        accept_all(server);
     }
 }
 
@@ -596,6 +645,7 @@ static void serve_for_a_tick(struct server *server)
     int64_t now_ms = clock_monotonic_ms();
     if (now_ms - server->swept_ms >= TICK_MS) {
         peers_sweep(&server->peers, now_ms);
+        server->cannot_accept = false;
         server->swept_ms = now_ms;
     }
     if (now_ms - server->reread_ms >= REREAD_MS) {
@@ -611,10 +661,8 @@ void server_run(struct server *server, const volatile sig_atomic_t *stop)
     }
     int64_t deadline_ms = clock_monotonic_ms() + SERVER_DRAIN_TIMEOUT_MS;
     server->leaving = true;
-    int fd = MHD_quiesce_daemon(server->daemon);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
+    (void)close(server->listen_fd);
+    server->listen_fd = -1;
     while (server->exchange_count > 0 && clock_monotonic_ms() < deadline_ms) {
         peers_abandon_streams(&server->peers);
         serve_for_a_tick(server);

@@ -5,7 +5,7 @@
  * and writes, and never blocks on the master. A request that needs the master is
  * handed to a pool with its connection suspended, and resumed when the reply is there.
  *
- * What is limited: connections, headers (by MHD, 64 KiB), one body and all bodies
+ * What is limited: connections, headers (by MHD, 32 KiB), one body and all bodies
  * together, and the time a client takes to send a request (peers.h). What leaves doubt
  * about where a request ends is refused (framing.h), and so is, before its body is
  * read, the request of one who may not ask (access.h).

@@ -23,10 +23,6 @@ class FullDisk(SmallDisk):
             self.acknowledge(answer.json["job_id"], 4)
         return answer if answer.status == 507 else None
 
-    def submission(self):
-        answer = self.cluster.http("POST", "/squares", self.body(4))
-        return answer.json["job_id"] if answer.status == 200 else None
-
     def test_a_full_disk_is_said_survived_and_got_over(self):
         pid = self.cluster.daemon("master")["pid"]
         longest = 0
@@ -40,7 +36,7 @@ class FullDisk(SmallDisk):
             self.assertEqual(status["status"], "status_running")
             self.free()
             freed = time.monotonic()
-            self.acknowledge(wait_until(self.submission, "submissions are taken again"), 4)
+            self.wait_taken()
             longest = max(longest, time.monotonic() - freed)
             self.wait_ended(job)
         self.assertEqual(self.cluster.daemon("master")["pid"], pid)

@@ -63,7 +63,8 @@ static struct {
     bool log_ended;
     struct log_call waiting[CALLS_MAX];
     size_t waiting_count;
-    struct rpc_call *held; /* a submission that asked to wait */
+    struct rpc_call *held[CALLS_MAX]; /* submissions that asked to wait */
+    size_t held_count;
     struct rpc_server *server;
 } master = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -183,7 +184,7 @@ static void fake__resolve_endpoint(Cortex__V1__Client_Service *service,
     reply_with(call, &reply.base);
 }
 
-// "fail N" fails with code N, "hold" waits for release_held; else the body is the
+// "fail N" fails with code N, "hold" waits for release_one; else the body is the
 // config, and its size and the key are said in other fields.
 static void fake__submit_job(Cortex__V1__Client_Service *service,
                              const Cortex__V1__SubmitJobRequest *request,
@@ -202,7 +203,8 @@ static void fake__submit_job(Cortex__V1__Client_Service *service,
     master.submissions++;
     bool hold = size == 4 && memcmp(body, "hold", 4) == 0;
     if (hold) {
-        master.held = call;
+        assert(master.held_count < CALLS_MAX);
+        master.held[master.held_count++] = call;
         pthread_cond_broadcast(&master.changed);
     }
     pthread_mutex_unlock(&master.lock);
@@ -408,6 +410,37 @@ static unsigned submissions(void)
     return count;
 }
 
+static void wait_until_held(size_t count)
+{
+    pthread_mutex_lock(&master.lock);
+    while (master.held_count < count) {
+        pthread_cond_wait(&master.changed, &master.lock);
+    }
+    pthread_mutex_unlock(&master.lock);
+}
+
+// Answers the submission that has waited longest; false if none waits.
+static bool release_one(void)
+{
+    Cortex__V1__SubmitJobReply reply = CORTEX__V1__SUBMIT_JOB_REPLY__INIT;
+    Cortex__V1__Job job;
+    struct rpc_call *call = NULL;
+
+    pthread_mutex_lock(&master.lock);
+    if (master.held_count > 0) {
+        call = master.held[0];
+        master.held_count--;
+        memmove(master.held, master.held + 1, master.held_count * sizeof(call));
+    }
+    pthread_mutex_unlock(&master.lock);
+    if (call) {
+        fill_job(&job, JOB);
+        reply.job = &job;
+        rpc_call_reply(call, &reply.base, NULL, 0);
+    }
+    return call != NULL;
+}
+
 /* ---- a bridge ---------------------------------------------------------------- */
 
 struct process {
@@ -519,8 +552,11 @@ static unsigned count_descriptors(pid_t pid)
 
 /* ---- a client ---------------------------------------------------------------- */
 
-static int dial(const struct process *process)
+// From an address of the loopback network.
+static int dial_from(const struct process *process, in_addr_t source)
 {
+    const struct sockaddr_in from = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(source)};
     const struct timeval net = {.tv_sec = NET_MS / 1000};
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)process->port),
@@ -529,12 +565,18 @@ static int dial(const struct process *process)
 
     assert_true(fd >= 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &net, sizeof(net));
+    assert_int_equal(bind(fd, (const struct sockaddr *)&from, sizeof(from)), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     if (over_tls) {
         fd = tls_tunnel_open(fd);
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &net, sizeof(net));
     }
     return fd;
+}
+
+static int dial(const struct process *process)
+{
+    return dial_from(process, INADDR_LOOPBACK);
 }
 
 static void say(int fd, const void *data, size_t size)
@@ -1389,15 +1431,48 @@ static void a_client_that_drips_is_cut(void **state)
     free(answer);
 }
 
+static const char SUBMIT_MINE[] =
+    "POST /image-classifier HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+    "Connection: close\r\n\r\nmine";
+static const char SUBMIT_HOLD[] =
+    "POST /image-classifier HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+    "Connection: close\r\n\r\nhold";
+
+static void who_asks_for_much_is_waited_for_by_nobody_else(void **state)
+{
+    enum { REQUESTS = 30, AT_ONCE = 8 /* threads that submit */ };
+    int fds[REQUESTS];
+    char *answer;
+
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++) {
+        fds[i] = dial_from(&bridge, INADDR_LOOPBACK + 1);
+        say(fds[i], SUBMIT_HOLD, strlen(SUBMIT_HOLD));
+    }
+    wait_until_held(AT_ONCE);
+    sleep_ms(50); // the rest is queued
+    int mine = dial(&bridge);
+    say(mine, SUBMIT_MINE, strlen(SUBMIT_MINE));
+    sleep_ms(50);
+    assert_true(release_one()); // its thread has a choice of 23
+    answer = hear(mine);
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+    for (int answered = 1; answered < REQUESTS; answered += release_one()) {
+        sleep_ms(1);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        answer = hear(fds[i]);
+        assert_int_equal(status_of(answer), 200);
+        free(answer);
+    }
+}
+
 static void a_term_signal_answers_what_is_in_flight_first(void **state)
 {
     struct process leaving = start_bridge(rpc_server_url(master.server), NULL);
     int fd = dial(&leaving);
     int stream = dial(&leaving);
-    Cortex__V1__SubmitJobReply reply = CORTEX__V1__SUBMIT_JOB_REPLY__INIT;
-    Cortex__V1__Job job;
-    static const char submit[] =
-        "POST /image-classifier HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nhold";
     static const char watch[] =
         "GET /image-classifier/" JOB_TEXT "/logs?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -1405,22 +1480,14 @@ static void a_term_signal_answers_what_is_in_flight_first(void **state)
     log_begin("");
     say(stream, watch, strlen(watch));
     wait_for_parked_call();
-    say(fd, submit, strlen(submit));
-    pthread_mutex_lock(&master.lock);
-    while (!master.held) {
-        pthread_cond_wait(&master.changed, &master.lock);
-    }
-    struct rpc_call *held = master.held;
-    master.held = NULL;
-    pthread_mutex_unlock(&master.lock);
+    say(fd, SUBMIT_HOLD, strlen(SUBMIT_HOLD));
+    wait_until_held(1);
     assert_int_equal(kill(leaving.pid, SIGTERM), 0);
     char *cut = hear(stream); // ends at once, and not as a whole answer does
     assert_int_equal(status_of(cut), 200);
     assert_null(strstr(cut, "\r\n0\r\n"));
     free(cut);
-    fill_job(&job, JOB);
-    reply.job = &job;
-    rpc_call_reply(held, &reply.base, NULL, 0);
+    assert_true(release_one());
     char *answer = hear(fd);
     assert_int_equal(status_of(answer), 200);
     assert_non_null(strstr(answer, "Connection: close"));
@@ -1569,6 +1636,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_master_requests_are_told_to_come_again),
         cmocka_unit_test(a_slow_client_is_told_that_it_is),
         cmocka_unit_test(a_client_that_drips_is_cut),
+        cmocka_unit_test(who_asks_for_much_is_waited_for_by_nobody_else),
         cmocka_unit_test(a_term_signal_answers_what_is_in_flight_first),
         cmocka_unit_test(other_machines_are_served_only_when_told_so),
     };
