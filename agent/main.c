@@ -2,6 +2,7 @@
 /* main.c - how cortex-agent is started */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,8 +54,10 @@ static int read_level(const char *text, enum log_level *out, struct error *err)
 int main(int argc, char **argv)
 {
     static char host[256] = "agent";
+    // Everybody on the machine, user code included, may read a command line.
     struct daemon_options options = {.state_dir = "agent",
                                      .name = host,
+                                     .join = getenv("CORTEX_JOIN"),
                                      .python = "python3",
                                      .env_size_max = DAEMON_ENV_SIZE};
     const char *cpu = NULL;
@@ -77,7 +80,8 @@ int main(int argc, char **argv)
          OPTION_TEXT,
          &options.join,
          "STRING",
-         "whose master it is: what `cortex-master keys token` printed; needed once",
+         "whose master it is: what `cortex-master keys token` printed; needed once; "
+         "default the environment's CORTEX_JOIN, which `ps` does not show",
          0,
          0},
         {"key-file",

@@ -82,6 +82,11 @@ static int open_seal(const struct settings *settings,
         return -1;
     }
     if (out_seal->sealed) {
+        char text[KEY_TEXT_SIZE];
+        key_public_format(out_seal->key.public_key, text);
+        log_info("the master lets this bridge in once its administrator has typed: "
+                 "cortex-master keys add --role bridge %s",
+                 text);
         seal_options(out_seal, KEY_ROLE_BRIDGE, NULL, out_options);
     }
     return 0;

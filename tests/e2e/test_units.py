@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_units.py - do the systemd units name what there is, and is their sandbox tight?
 
-There is no systemd running here: its analyzer reads the units, and the programs are
-started as ExecStart says, with folders of the test's own.
+systemd's analyzer reads the units, and the programs are started as ExecStart says, with
+folders of the test's own; test_services.py has systemd start them.
 """
 
 import os
