@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/ending.h"
@@ -10,6 +11,7 @@
 #include "agent/runner.h"
 
 #define PIPE_SIZE (1 << 20) /* asked for; of a worker's output */
+#define NO_ROOM   (1 << 20) /* a disk with less is full */
 
 /* Takes free devices; the text for CUDA_VISIBLE_DEVICES, NULL if there are none here.
  */
@@ -99,6 +101,18 @@ int launch_begin(struct crew *crew,
     return result;
 }
 
+/* Whether the machine is to blame, so that it may go well on another, or later. pip and
+ * dependencies.sh do not say why they failed. */
+static bool is_machines_fault(const struct crew *crew, const struct error *err)
+{
+    struct statvfs disk;
+
+    return err->code == ERROR_DATA_LOSS || err->code == ERROR_RESOURCE_EXHAUSTED ||
+           (statvfs(crew->options.state_dir, &disk) == 0 &&
+            (disk.f_bavail * disk.f_frsize < NO_ROOM ||
+             (disk.f_files > 0 && disk.f_favail == 0)));
+}
+
 void launch_fail(struct crew *crew,
                  struct member *member,
                  const struct error *err,
@@ -106,7 +120,10 @@ void launch_fail(struct crew *crew,
 {
     member_take_log(member, true, now_ms);
     member_log_line(member, "ERROR", err->message);
-    member_fail(member, AGENT_FAILURE_SETUP, memory_strdup(err->message));
+    member_fail(member,
+                is_machines_fault(crew, err) ? AGENT_FAILURE_MACHINE
+                                             : AGENT_FAILURE_SETUP,
+                memory_strdup(err->message));
     ending_begin(crew, member, now_ms);
 }
 

@@ -50,7 +50,7 @@ static int check_size(uint64_t size, uint64_t offset, struct error *err)
     }
     if (offset > size) {
         return error_set(err,
-                         ERROR_DATA_LOSS,
+                         ERROR_FAILED_PRECONDITION,
                          "project archive: %llu bytes came, expected %llu",
                          (unsigned long long)offset,
                          (unsigned long long)size);
@@ -76,7 +76,8 @@ static int download(int fd,
         buffer_clear(&bytes);
         result = piece(arg, project_id, offset, &bytes, &size, err);
         if (result == 0 && bytes.size == 0 && offset < size) {
-            result = error_set(err, ERROR_DATA_LOSS, "project archive: an empty piece");
+            result = error_set(
+                err, ERROR_FAILED_PRECONDITION, "project archive: an empty piece");
         }
         if (result == 0) {
             offset += bytes.size;
@@ -111,7 +112,7 @@ static int fetch_new(const char *path,
     (void)close(fd);
     if (result == 0 && strcmp(found, project_id) != 0) {
         result = error_set(err,
-                           ERROR_DATA_LOSS,
+                           ERROR_FAILED_PRECONDITION,
                            "project archive: its SHA-256 is %s, expected %s",
                            found,
                            project_id);

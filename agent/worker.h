@@ -30,6 +30,7 @@ enum agent_worker_failure {
     AGENT_FAILURE_DIED = 2,     /* exited or was killed after construction */
     AGENT_FAILURE_MEMORY = 3,   /* killed for memory */
     AGENT_FAILURE_CALLBACK = 4, /* on_job_complete raised */
+    AGENT_FAILURE_MACHINE = 5,  /* not begun: the agent's disk is full or fails */
 };
 
 /* How far it has come with on_job_complete; said of it even when it has ended. */

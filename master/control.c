@@ -193,6 +193,24 @@ static int lose_agents(struct state *state, struct error *err)
     return 0;
 }
 
+// Agents that could not start a worker may try again.
+static void let_try_again(struct state *state)
+{
+    size_t cursor = 0;
+    uint64_t key;
+    void *entry;
+
+    while (map_next(&state->roster.agents, &cursor, &key, &entry)) {
+        struct roster_agent *agent = entry;
+        if (agent->unfit_until_ms > state->now_ms) {
+            state_wake_at(state, agent->unfit_until_ms);
+        } else if (agent->unfit_until_ms > 0) {
+            agent->unfit_until_ms = 0;
+            state->schedule_dirty = true;
+        }
+    }
+}
+
 void control_forgive(struct state *state, int64_t late_ms)
 {
     size_t cursor = 0;
@@ -256,6 +274,7 @@ int control_tick(struct state *state, struct error *err)
     if (lose_agents(state, err) != 0) {
         return -1;
     }
+    let_try_again(state);
     struct job **jobs = state_jobs_by_age(state, &count);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = look_at_job(state, jobs[i], err);

@@ -248,8 +248,14 @@ static int take_leave(struct state *state,
         return 0;
     }
     if (cause != FINISH_EXITED) {
-        state_log(
-            state, job->record.job_id, "worker %016" PRIx64 ": %s", worker_id, detail);
+        state_log(state,
+                  job->record.job_id,
+                  "worker %016" PRIx64 ": %s%s",
+                  worker_id,
+                  detail,
+                  cause == FINISH_MACHINE
+                      ? "; another is started on another agent, or there in 10 s"
+                      : "");
     }
     const char *reason = verdict(job, worker_id, cause, &to);
     return reason ? finish_job(state, job, to, reason, err)
@@ -274,6 +280,10 @@ int finish_worker(struct state *state,
     if (cause == FINISH_LOST && job &&
         batch_release_worker(&job->book, worker_id, state->now_ms) > 0) {
         state->work_appeared = true;
+    }
+    if (cause == FINISH_MACHINE) {
+        worker->agent->unfit_until_ms = state->now_ms + ROSTER_UNFIT_MS;
+        state_wake_at(state, worker->agent->unfit_until_ms);
     }
     roster_worker_remove(&state->roster, worker);
     state->schedule_dirty = true;

@@ -11,8 +11,9 @@
 
 /* Why a worker is no longer there. */
 enum finish_cause {
-    FINISH_EXITED, /* in good order */
-    FINISH_SETUP,  /* could not start: the job cannot go on */
+    FINISH_EXITED,  /* in good order */
+    FINISH_SETUP,   /* could not start: the job cannot go on */
+    FINISH_MACHINE, /* could not start for reasons of its agent's machine */
     FINISH_DIED,
     FINISH_MEMORY,   /* killed for memory */
     FINISH_CALLBACK, /* on_job_complete raised */

@@ -27,7 +27,8 @@ static struct scheduler_room need_of(const struct job *job)
     };
 }
 
-// An agent that has yet to say what it is keeps what it had, and gets nothing new.
+// An agent that has yet to say what it is, or could not start a worker a moment ago,
+// keeps what it has and gets nothing new.
 static struct scheduler_room taken_room(const struct roster_agent *agent)
 {
     struct scheduler_room room = {0};
@@ -55,7 +56,7 @@ static void add_agents(struct board *board, const struct state *state)
         struct roster_agent *agent = entry;
         size_t at = board->plan.agent_count++;
         board->agents[at] = agent;
-        if (agent->state == ROSTER_EXPECTED) {
+        if (agent->state == ROSTER_EXPECTED || agent->unfit_until_ms > state->now_ms) {
             board->plan.agents[at].room = taken_room(agent);
         } else if (!agent->draining) {
             board->plan.agents[at].room = (struct scheduler_room){

@@ -23,6 +23,7 @@
 
 #define ROSTER_AGENT_ID_SIZE         16
 #define ROSTER_NAME_SIZE             64
+#define ROSTER_UNFIT_MS              10000
 #define ROSTER_STARTS_MAX            16384 /* incarnations that are remembered */
 #define ROSTER_WORKERS_PER_AGENT_MAX 1024  /* more would not fit one Sync message */
 
@@ -57,6 +58,7 @@ enum roster_failure {
     ROSTER_FAILURE_DIED = 2,
     ROSTER_FAILURE_MEMORY = 3,
     ROSTER_FAILURE_CALLBACK = 4,
+    ROSTER_FAILURE_MACHINE = 5,
 };
 
 /* The numbers are those of cortex.v1.CallbackProgress. */
@@ -104,6 +106,7 @@ struct roster_agent {
     uint64_t memory_bytes;
     uint32_t gpus;
     bool draining;
+    int64_t unfit_until_ms; /* it could not start a worker: gets none until then */
     int64_t heard_ms;
     uint64_t desired_version; /* grows with every change of a wish here */
     uint64_t applied_version; /* the highest it has said that it follows */

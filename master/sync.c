@@ -20,6 +20,8 @@ static enum finish_cause cause_of(Cortex__V1__WorkerFailure failure)
     switch ((int)failure) {
     case ROSTER_FAILURE_SETUP:
         return FINISH_SETUP;
+    case ROSTER_FAILURE_MACHINE:
+        return FINISH_MACHINE;
     case ROSTER_FAILURE_MEMORY:
         return FINISH_MEMORY;
     case ROSTER_FAILURE_CALLBACK:

@@ -21,7 +21,8 @@ from support import BIN, TERMINAL, start_time, wait_until, write_project
 
 LIBRARY = os.path.join(os.path.dirname(BIN), "tests", "nth.so")
 ITEMS = 6
-FIELDS = ("die_at", "writes", "fail_at", "allocations", "signal", "struck")
+FIELDS = ("strike_at", "writes", "fail_at", "allocations", "signal", "struck",
+          "error", "power_cut")
 
 
 class Nth:
@@ -39,8 +40,8 @@ class Nth:
             struct.pack_into("=Q", self.memory, 8 * FIELDS.index(field), value)
 
     def arm(self, **what):
-        """Counts from nothing, and strikes at die_at or fail_at."""
-        self.set(die_at=0, fail_at=0)
+        """Counts from nothing, and strikes at strike_at or fail_at."""
+        self.set(strike_at=0, fail_at=0, error=0, power_cut=0)
         self.set(writes=0, allocations=0, signal=0, struck=0)
         self.set(**what)
 
@@ -68,7 +69,7 @@ class Medic(threading.Thread):
         while not self.over.wait(0.02):
             if any(start_time(pid) != start for pid, start in self.pids.items()):
                 self.deaths.append(self.nth.get("signal"))
-                self.nth.set(die_at=0, fail_at=0, signal=0)
+                self.nth.set(strike_at=0, fail_at=0, signal=0)
                 self.revive()
 
     def revive(self):

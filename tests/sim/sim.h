@@ -97,6 +97,7 @@ struct sim_faults {
     uint32_t predict_dies;
     uint32_t predict_kills_memory;
     uint32_t setup_fails;
+    uint32_t disk_full; /* an agent cannot start a worker */
     uint32_t callback_fails;
     uint32_t store_fails; /* a result's upload fails */
     uint32_t enqueue_fails;

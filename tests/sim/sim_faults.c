@@ -49,6 +49,7 @@ void sim_faults_draw(struct sim *sim)
         .predict_dies = some(sim, 1, 4, 40),
         .predict_kills_memory = some(sim, 1, 6, 40),
         .setup_fails = some(sim, 1, 6, 100),
+        .disk_full = some(sim, 1, 5, 200),
         .callback_fails = some(sim, 1, 6, 300),
         .store_fails = some(sim, 1, 6, 100),
         .enqueue_fails = some(sim, 1, 6, 100),

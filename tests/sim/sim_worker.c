@@ -245,6 +245,11 @@ static void setup_done(struct sim *sim,
         begin_end(worker);
         return;
     }
+    if (sim_fault(sim, sim->faults.disk_full)) {
+        worker->failure = AGENT_FAILURE_MACHINE;
+        begin_end(worker);
+        return;
+    }
     worker->phase = SIM_STARTING;
     worker->running = true;
     sim_at(sim,

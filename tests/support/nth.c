@@ -4,9 +4,10 @@
  * To be preloaded (LD_PRELOAD). CORTEX_NTH names a file with a struct nth, which a test
  * has mapped too: it sets and reads it while the program runs. Counted as writes are
  * all calls that change a file or folder, but for those of the state database, whose
- * faults have a test of their own, and for standard error. At the chosen one the
- * program is gone, a write half done. The chosen allocation returns NULL. A program
- * that dies of a signal leaves its number. */
+ * faults have a test of their own, and for standard error. The chosen one fails with
+ * the error that is set; or the program is gone, a write half done, and with a power
+ * cut so is what it had not synced (unsynced.h). The chosen allocation returns NULL. A
+ * program that dies of a signal leaves its number. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,17 +24,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "tests/support/unsynced.h"
+
 /* Each a number of eight bytes. */
 struct nth {
-    _Atomic uint64_t die_at; /* 0: not at all */
-    _Atomic uint64_t writes; /* so far */
+    _Atomic uint64_t strike_at; /* 0: not at all */
+    _Atomic uint64_t writes;    /* so far */
     _Atomic uint64_t fail_at;
     _Atomic uint64_t allocations;
     _Atomic uint64_t signal;
     _Atomic uint64_t struck;
+    _Atomic uint64_t error;     /* errno of the chosen write; 0: the program ends */
+    _Atomic uint64_t power_cut; /* not 0: with all that is not synced */
 };
 
 static struct nth *nth;
+static pid_t program; /* not its children on their way to another program */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -64,6 +70,7 @@ __attribute__((constructor)) static void begin(void)
         _exit(1);
     }
     nth = memory;
+    program = getpid();
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
         (void)sigaction(fatal[i], &once, NULL);
     }
@@ -122,7 +129,7 @@ void *__libc_malloc(size_t size)
 
 static bool is_counted(const char *path)
 {
-    return path && !strstr(path, "/state.db");
+    return getpid() == program && path && !strstr(path, "/state.db");
 }
 
 // A file on a disk, other than standard output and error.
@@ -145,94 +152,125 @@ static bool is_file(int fd)
     return is_counted(path);
 }
 
-static bool is_last(bool counted)
+static bool is_chosen(bool counted)
 {
-    if (!counted || ++nth->writes != nth->die_at) {
+    if (!counted || ++nth->writes != nth->strike_at) {
         return false;
     }
     nth->struck++;
     return true;
 }
 
+static void end(void)
+{
+    if (nth->power_cut) {
+        unsynced_lose();
+    }
+    _exit(1);
+}
+
+/* Of the chosen call: it fails, or the program ends once half of it is done. */
+#define STRIKE(counted, half)                                                          \
+    do {                                                                               \
+        if (is_chosen(counted)) {                                                      \
+            if (nth->error) {                                                          \
+                errno = (int)nth->error;                                               \
+                return -1;                                                             \
+            }                                                                          \
+            (void)!(half);                                                             \
+            end();                                                                     \
+        }                                                                              \
+    } while (0)
+
 ssize_t write(int fd, const void *data, size_t size)
 {
-    if (is_last(is_file(fd))) {
-        (void)!syscall(SYS_write, fd, data, size / 2);
-        _exit(1);
+    bool counted = is_file(fd);
+
+    if (counted && nth->power_cut) {
+        unsynced_write(fd);
     }
+    STRIKE(counted, syscall(SYS_write, fd, data, size / 2));
     return syscall(SYS_write, fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 {
-    if (is_last(is_file(fd))) {
-        (void)!syscall(SYS_pwrite64, fd, data, size / 2, at);
-        _exit(1);
+    bool counted = is_file(fd);
+
+    if (counted && nth->power_cut) {
+        unsynced_write(fd);
     }
+    STRIKE(counted, syscall(SYS_pwrite64, fd, data, size / 2, at));
     return syscall(SYS_pwrite64, fd, data, size, at);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    if (is_last(is_file(fd))) {
-        (void)!syscall(SYS_writev, fd, parts, count / 2);
-        _exit(1);
+    bool counted = is_file(fd);
+
+    if (counted && nth->power_cut) {
+        unsynced_write(fd);
     }
+    STRIKE(counted, syscall(SYS_writev, fd, parts, count / 2));
     return syscall(SYS_writev, fd, parts, count);
 }
 
-#define DIES(counted)                                                                  \
-    do {                                                                               \
-        if (is_last(counted)) {                                                        \
-            _exit(1);                                                                  \
-        }                                                                              \
-    } while (0)
+static int note_synced(int fd, int result)
+{
+    if (nth && result == 0) {
+        unsynced_sync(fd);
+    }
+    return result;
+}
 
 int fsync(int fd)
 {
-    DIES(is_file(fd));
-    return (int)syscall(SYS_fsync, fd);
+    STRIKE(is_file(fd), 0);
+    return note_synced(fd, (int)syscall(SYS_fsync, fd));
 }
 
 int fdatasync(int fd)
 {
-    DIES(is_file(fd));
-    return (int)syscall(SYS_fdatasync, fd);
+    STRIKE(is_file(fd), 0);
+    return note_synced(fd, (int)syscall(SYS_fdatasync, fd));
 }
 
 int ftruncate(int fd, off_t size)
 {
-    DIES(is_file(fd));
+    STRIKE(is_file(fd), 0);
     return (int)syscall(SYS_ftruncate, fd, size);
 }
 
 int rename(const char *from, const char *to)
 {
-    DIES(is_counted(to));
+    STRIKE(is_counted(to), 0);
+    if (is_counted(to) && nth->power_cut) {
+        unsynced_rename(to);
+    }
     return (int)syscall(SYS_rename, from, to);
 }
 
 int renameat2(
     int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
 {
-    DIES(is_counted(to));
+    STRIKE(is_counted(to), 0);
     return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
 }
 
 int unlink(const char *path)
 {
-    DIES(is_counted(path));
+    STRIKE(is_counted(path), 0);
     return (int)syscall(SYS_unlink, path);
 }
 
 int unlinkat(int folder, const char *path, int flags)
 {
-    DIES(is_counted(path));
+    STRIKE(is_counted(path), 0);
     return (int)syscall(SYS_unlinkat, folder, path, flags);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
-    DIES(is_counted(path));
+    STRIKE(is_counted(path), 0);
     return (int)syscall(SYS_mkdir, path, mode);
 }

@@ -242,7 +242,7 @@ static void bytes_of_another_archive_are_refused(void **state)
     (void)state;
     id_hash_of("other", 5, id);
     assert_int_equal(project_fetch(folder, id, hello_piece, NULL, &path, &err), -1);
-    assert_int_equal(err.code, ERROR_DATA_LOSS);
+    assert_int_equal(err.code, ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, id));
 }
 

@@ -163,6 +163,46 @@ static void the_room_of_a_lost_agent_is_found_elsewhere(void **state)
     assert_int_equal(count(&other, job_id), 1);
 }
 
+static void fail_for_the_machine(struct master_fixture *master,
+                                 struct fixture_agent *agent,
+                                 uint64_t job_id)
+{
+    struct fixture_worker *worker = fixture_worker_of(agent, job_id);
+
+    worker->state = WORKER(FAILED);
+    worker->failure = FAILURE(MACHINE);
+    fixture_sync(master, agent);
+}
+
+static void an_agent_whose_disk_is_full_is_passed_over_for_ten_seconds(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_agent agent = agent_of(1, 8, 8); // the emptiest, so the first choice
+    struct fixture_agent other = agent_of(2, 2, 8);
+
+    (void)fixture_deploy(master, API("a", "cpu: 1"));
+    fixture_sync(master, &agent);
+    uint64_t job_id = submit(master, "a", 1);
+    fixture_sync(master, &agent);
+    assert_int_equal(count(&agent, job_id), 1);
+    for (int i = 0; i < 5; i++) { // a worker that dies three times ends its job
+        fail_for_the_machine(master, &agent, job_id);
+        assert_int_equal(count(&agent, job_id), 0);
+        fixture_pass(master, 4999);
+        fixture_sync(master, &agent);
+        fixture_pass(master, 5000);
+        fixture_sync(master, &agent);
+        assert_int_equal(count(&agent, job_id), 0);
+        fixture_pass(master, 1);
+        fixture_sync(master, &agent);
+        assert_int_equal(count(&agent, job_id), 1);
+    }
+    fail_for_the_machine(master, &agent, job_id);
+    fixture_sync(master, &other); // there is another now
+    assert_int_equal(count(&other, job_id), 1);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(RUNNING));
+}
+
 static void an_api_that_was_updated_leaves_running_jobs_their_room(void **state)
 {
     struct master_fixture *master = *state;
@@ -211,6 +251,7 @@ int main(void)
         HOLDS(workers_that_are_starting_go_before_those_that_run),
         HOLDS(a_draining_agent_gets_nothing_and_gives_up_what_it_has),
         HOLDS(the_room_of_a_lost_agent_is_found_elsewhere),
+        HOLDS(an_agent_whose_disk_is_full_is_passed_over_for_ten_seconds),
         HOLDS(an_api_that_was_updated_leaves_running_jobs_their_room),
         HOLDS(a_job_near_its_end_leaves_its_room_to_one_that_waits),
     };
