@@ -99,7 +99,7 @@ static int change_tree(const struct change *change, const char *path, struct err
 {
     if (change_entry(change, AT_FDCWD, path, 0) != 0) {
         return error_set_errno(
-            err, ERROR_INTERNAL, "cannot change the owner of all in %s", path);
+            err, fs_error_code(errno), "cannot change the owner of all in %s", path);
     }
     return 0;
 }
@@ -109,7 +109,8 @@ make_folder(const char *path, uid_t uid, gid_t gid, mode_t mode, struct error *e
 {
     if (mkdir(path, 0700) != 0 || (gid != 0 && chown(path, uid, gid) != 0) ||
         chmod(path, mode) != 0) {
-        return error_set_errno(err, ERROR_INTERNAL, "cannot make the folder %s", path);
+        return error_set_errno(
+            err, fs_error_code(errno), "cannot make the folder %s", path);
     }
     return 0;
 }
@@ -150,7 +151,7 @@ int custody_seal_project(const struct sandbox_user *user,
         return -1;
     }
     if (chmod(path, 01770) != 0) {
-        return error_set_errno(err, ERROR_INTERNAL, "cannot open %s", path);
+        return error_set_errno(err, fs_error_code(errno), "cannot open %s", path);
     }
     return 0;
 }

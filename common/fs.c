@@ -13,10 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FS_TREE_DEPTH  64    /* folders below it are moved up: one descriptor each */
-#define FS_TREE_ROUNDS 10000 /* over a folder until it is empty */
+#define FS_TREE_DEPTH  64      /* folders below it are moved up: one descriptor each */
+#define FS_TREE_ROUNDS 10000   /* over a folder until it is empty */
+#define UNFINISHED     ".tmp." /* in a name, behind the one that it is to have */
 
-static enum error_code code_of(int error)
+enum error_code fs_error_code(int error)
 {
     switch (error) {
     case ENOENT:
@@ -52,8 +53,8 @@ int fs_make_folder(const char *path, mode_t mode, struct error *err)
             *slash = '\0';
         }
         if (mkdir(part, mode) != 0 && !(errno == EEXIST && is_folder(part))) {
-            result =
-                error_set_errno(err, code_of(errno), "cannot make the folder %s", part);
+            result = error_set_errno(
+                err, fs_error_code(errno), "cannot make the folder %s", part);
             break;
         }
         if (!slash) {
@@ -78,7 +79,7 @@ static int read_open(
             continue;
         }
         if (got < 0) {
-            return error_set_errno(err, code_of(errno), "cannot read %s", path);
+            return error_set_errno(err, fs_error_code(errno), "cannot read %s", path);
         }
         if (got == 0) {
             out->data[out->size] = '\0';
@@ -102,7 +103,7 @@ int fs_read(const char *path, size_t size_max, struct buffer *out, struct error 
     size_t before = out->size;
 
     if (fd < 0) {
-        return error_set_errno(err, code_of(errno), "cannot open %s", path);
+        return error_set_errno(err, fs_error_code(errno), "cannot open %s", path);
     }
     int result = read_open(fd, path, size_max, out, err);
     if (result != 0) {
@@ -123,7 +124,7 @@ int fs_write_all(int fd, const void *data, size_t size, struct error *err)
             continue;
         }
         if (written < 0) {
-            return error_set_errno(err, code_of(errno), "cannot write");
+            return error_set_errno(err, fs_error_code(errno), "cannot write");
         }
         at += written;
         size -= (size_t)written;
@@ -147,7 +148,7 @@ int fs_sync_folder_of(const char *path, struct error *err)
     }
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
-        result = error_set_errno(err, code_of(errno), "cannot sync %s", folder);
+        result = error_set_errno(err, fs_error_code(errno), "cannot sync %s", folder);
     }
     if (fd >= 0) {
         (void)close(fd);
@@ -161,12 +162,13 @@ int fs_write_durable(
 {
     static atomic_uint counter;
     char *temporary = memory_format(
-        "%s.tmp.%d.%u", path, (int)getpid(), atomic_fetch_add(&counter, 1));
+        "%s" UNFINISHED "%d.%u", path, (int)getpid(), atomic_fetch_add(&counter, 1));
+    bool is_new = !fs_exists(path);
     int result = -1;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
     if (fd < 0) {
-        error_set_errno(err, code_of(errno), "cannot create %s", temporary);
+        error_set_errno(err, fs_error_code(errno), "cannot create %s", temporary);
         goto out;
     }
     if (fs_write_all(fd, data, size, err) != 0) {
@@ -174,14 +176,17 @@ int fs_write_durable(
         goto out;
     }
     if (fsync(fd) != 0) {
-        error_set_errno(err, code_of(errno), "cannot sync %s", temporary);
+        error_set_errno(err, fs_error_code(errno), "cannot sync %s", temporary);
         goto out;
     }
     if (rename(temporary, path) != 0) {
-        error_set_errno(err, code_of(errno), "cannot rename to %s", path);
+        error_set_errno(err, fs_error_code(errno), "cannot rename to %s", path);
         goto out;
     }
     result = fs_sync_folder_of(path, err);
+    if (result != 0 && is_new) {
+        (void)unlink(path); // nobody is to find what was said not to be there
+    }
 out:
     if (fd >= 0) {
         (void)close(fd);
@@ -196,7 +201,7 @@ out:
 int fs_remove(const char *path, struct error *err)
 {
     if (unlink(path) != 0 && errno != ENOENT) {
-        return error_set_errno(err, code_of(errno), "cannot remove %s", path);
+        return error_set_errno(err, fs_error_code(errno), "cannot remove %s", path);
     }
     return 0;
 }
@@ -270,9 +275,24 @@ static int remove_entry(int top, int parent, const char *name, unsigned depth)
 int fs_remove_tree(const char *path, struct error *err)
 {
     if (remove_entry(-1, AT_FDCWD, path, 0) != 0) {
-        return error_set_errno(err, code_of(errno), "cannot remove %s", path);
+        return error_set_errno(err, fs_error_code(errno), "cannot remove %s", path);
     }
     return 0;
+}
+
+void fs_remove_unfinished(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+
+    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+        if (strstr(entry->d_name, UNFINISHED) != NULL) {
+            (void)unlinkat(dirfd(entries), entry->d_name, 0);
+        }
+    }
+    if (entries != NULL) {
+        (void)closedir(entries);
+    }
 }
 
 bool fs_exists(const char *path)

@@ -16,15 +16,23 @@
 /* Makes the folder and those above it; one that exists already is fine. */
 int fs_make_folder(const char *path, mode_t mode, struct error *err);
 
+/* What an errno of a call on files is: DATA_LOSS if the disk is full or fails. */
+enum error_code fs_error_code(int error);
+
 /* Reads a whole file of at most size_max bytes (larger: ERROR_OUT_OF_RANGE) and adds
  * it to *out. */
 int fs_read(const char *path, size_t size_max, struct buffer *out, struct error *err);
 
 /* Writes through "<path>.tmp.<pid>.<n>", fsync, rename, fsync of the folder: after 0
- * the file survives a power cut, after -1 the old one stands and nothing else is left.
- */
+ * the file survives a power cut, after -1 the old one stands and nothing else is left;
+ * but if it was the folder that could not be synced, the new one stands where an old
+ * one was. */
 int fs_write_durable(
     const char *path, const void *data, size_t size, mode_t mode, struct error *err);
+
+/* Removes what fs_write_durable left in a folder when its program was killed. For a
+ * folder that nobody writes to meanwhile. */
+void fs_remove_unfinished(const char *folder);
 
 /* fsync of the folder that holds path, so that a rename or unlink in it is durable. */
 int fs_sync_folder_of(const char *path, struct error *err);

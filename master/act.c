@@ -855,20 +855,23 @@ open_files(struct act *act, const struct act_options *options, struct error *err
 {
     char *jobs = fs_join(options->state_folder, "jobs");
     char *incoming = fs_join(options->state_folder, "incoming");
-    char *projects = memory_format("file://%s/projects", options->state_folder);
+    char *projects = fs_join(options->state_folder, "projects");
+    char *projects_url = memory_format("file://%s", projects);
     int result = -1;
 
     if (fs_make_folder(jobs, 0700, err) == 0 &&
         fs_make_folder(incoming, 0700, err) == 0 &&
         joblog_create(jobs, &act->joblog, err) == 0) {
         act->jobs_url = memory_format("file://%s", jobs);
-        act->blobs = blobs_create(act->own, projects, incoming);
+        fs_remove_unfinished(projects);
+        act->blobs = blobs_create(act->own, projects_url, incoming);
         act->payloads = payload_cache_create(act->own, ACT_PAYLOAD_CACHE_SIZE);
         result = 0;
     }
     free(jobs);
     free(incoming);
     free(projects);
+    free(projects_url);
     return result;
 }
 

@@ -239,6 +239,7 @@ int blobs_read(struct blobs *blobs,
 static int list_entries(struct archive *reader, struct buffer *out, struct error *err)
 {
     struct archive_entry *entry;
+    uint64_t size = 0; // said before it is skipped, which a bomb would make slow
 
     for (size_t seen = 0; seen < BLOBS_ENTRIES_MAX; seen++) {
         int result = archive_read_next_header(reader, &entry);
@@ -250,6 +251,14 @@ static int list_entries(struct archive *reader, struct buffer *out, struct error
                              ERROR_INVALID_ARGUMENT,
                              "the project is not a readable archive: %s",
                              archive_error_string(reader));
+        }
+        size += (uint64_t)archive_entry_size(entry);
+        if (size > BLOBS_UNPACKED_SIZE_MAX) {
+            return error_set(err,
+                             ERROR_OUT_OF_RANGE,
+                             "the project's files have more than %u MiB, which is the "
+                             "most a project may have",
+                             BLOBS_UNPACKED_SIZE_MAX >> 20);
         }
         const char *path = archive_entry_pathname(entry);
         if (path && archive_entry_filetype(entry) == AE_IFREG) {

@@ -16,9 +16,10 @@
 #include "common/error.h"
 #include "common/object.h"
 
-#define BLOBS_ARCHIVE_SIZE_MAX (UINT64_C(512) << 20)
-#define BLOBS_PIECE_SIZE_MAX   (4u << 20)
-#define BLOBS_ENTRIES_MAX      1000000 /* files of an archive that are looked at */
+#define BLOBS_ARCHIVE_SIZE_MAX  (UINT64_C(512) << 20)
+#define BLOBS_UNPACKED_SIZE_MAX (1024u << 20) /* agents unpack no more (project.h) */
+#define BLOBS_PIECE_SIZE_MAX    (4u << 20)
+#define BLOBS_ENTRIES_MAX       1000000 /* files of an archive that are looked at */
 
 struct blobs;
 
@@ -51,7 +52,8 @@ int blobs_read(struct blobs *blobs,
                uint64_t *out_total,
                struct error *err);
 
-/* The paths of an archive's regular files, each ended by a NUL, added to *out. */
+/* The paths of an archive's regular files, each ended by a NUL, added to *out.
+ * OUT_OF_RANGE: there are too many, or they are too large together. */
 int blobs_list(struct blobs *blobs,
                const char *project_id,
                struct buffer *out,

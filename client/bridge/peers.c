@@ -6,11 +6,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "common/buffer.h"
 
-#define CUT_READS_MAX 64 /* a client may send faster than we throw away */
+#define GIVEN_UP_MS   1000 /* what TLS holds may still be on its way */
+#define CUT_READS_MAX 64   /* a client may send faster than we throw away */
 
 // Of IPv6 the network, /64: whoever has one has all of its addresses.
 static uint64_t number_of(const struct sockaddr *address)
@@ -112,12 +114,24 @@ static bool has_hung_up(const struct peer *peer)
            (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+// A request whose client has closed in the middle of its body, all of which has been
+// read, is never going to be whole; MHD waits for it all the same.
+static bool has_given_up(const struct peer *peer)
+{
+    int unread = 0;
+
+    return peer->phase == PEER_BODY && has_hung_up(peer) &&
+           ioctl(peer->fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 void peers_sweep(const struct peers *peers, int64_t now_ms)
 {
     for (struct peer *peer = peers->first; peer; peer = peer->next) {
         if (now_ms >= peer->deadline_ms) {
             cut(peer);
             peer->deadline_ms = INT64_MAX;
+        } else if (peer->deadline_ms > now_ms + GIVEN_UP_MS && has_given_up(peer)) {
+            peer->deadline_ms = now_ms + GIVEN_UP_MS;
         } else if (peer->stream && stream_suspended(peer->stream) &&
                    has_hung_up(peer)) {
             stream_abandon(peer->stream);

@@ -55,7 +55,8 @@ void peers_enter(const struct peers *peers,
                  int64_t now_ms);
 
 /* Cuts those past their deadlines, after telling them where HTTP has a word for it, and
- * abandons the streams of clients that hung up while MHD was not looking. */
+ * those that closed in the middle of a body; abandons the streams of clients that hung
+ * up while MHD was not looking. */
 void peers_sweep(const struct peers *peers, int64_t now_ms);
 
 /* Abandons the streams of those whose token no longer holds. */

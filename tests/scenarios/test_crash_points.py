@@ -51,7 +51,8 @@ class CrashPoints:
             status = self.cluster.job("squares", entry["job_id"])["status"]
             # What a disk refuses may be a batch to be stored, or a result.
             self.assertIn(status, self.refusals | {"status_succeeded"} if "error" in how
-                          else {"status_succeeded"})
+                          else {"status_succeeded"},
+                          self.cluster.log("squares", entry["job_id"])[-2000:])
         self.assert_exact(f"{what} at a write, fsync, rename or unlink of the {self.victim}",
                           struck)
         self.cluster.restart()

@@ -315,6 +315,40 @@ static void what_is_no_archive_is_not_listed(void **state)
     buffer_fini(&paths);
 }
 
+// The header of a file in a tar archive; its bytes need not be there.
+static void put_header(uint64_t size, char out[512])
+{
+    unsigned sum = 0;
+
+    memset(out, 0, 512);
+    (void)snprintf(out, 100, "zeros");
+    (void)snprintf(out + 100, 8, "0000644");
+    (void)snprintf(out + 124, 12, "%011llo", (unsigned long long)size);
+    out[156] = '0'; // a regular file
+    memcpy(out + 257, "ustar\00000", 8);
+    memset(out + 148, ' ', 8);
+    for (int i = 0; i < 512; i++) {
+        sum += (unsigned char)out[i];
+    }
+    (void)snprintf(out + 148, 8, "%06o", sum);
+}
+
+static void a_bomb_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer paths = BUFFER_INIT;
+    char archive[512];
+    char project_id[ID_PROJECT_TEXT_SIZE];
+    struct error err = {0};
+
+    put_header((uint64_t)BLOBS_UNPACKED_SIZE_MAX + 1, archive);
+    put_whole(fixture, archive, sizeof(archive), project_id);
+    assert_int_equal(blobs_list(fixture->blobs, project_id, &paths, &err), -1);
+    assert_int_equal(err.code, ERROR_OUT_OF_RANGE);
+    assert_non_null(strstr(err.message, "more than 1024 MiB"));
+    buffer_fini(&paths);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +370,7 @@ int main(void)
             the_regular_files_of_an_archive_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(
             what_is_no_archive_is_not_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_is_refused, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1431,6 +1431,33 @@ static void a_client_that_drips_is_cut(void **state)
     free(answer);
 }
 
+static void who_closes_in_the_middle_of_a_body_keeps_no_descriptor(void **state)
+{
+    static const char request[] =
+        "POST /image-classifier HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc";
+    enum { CLIENTS = 20 };
+    unsigned before = count_descriptors(bridge.pid);
+    int fds[CLIENTS];
+
+    (void)state;
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(&bridge);
+        say(fds[i], request, strlen(request));
+    }
+    while (count_descriptors(bridge.pid) < before + CLIENTS) {
+        sleep_ms(10);
+    }
+    sleep_ms(100); // they are read
+    for (int i = 0; i < CLIENTS; i++) {
+        (void)close(fds[i]); // no reset: all it had to hear has been heard
+    }
+    int64_t ends_ms = clock_monotonic_ms() + 20000; // a body has 60 s
+    while (count_descriptors(bridge.pid) > before) {
+        assert_true(clock_monotonic_ms() < ends_ms);
+        sleep_ms(50);
+    }
+}
+
 static const char SUBMIT_MINE[] =
     "POST /image-classifier HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
     "Connection: close\r\n\r\nmine";
@@ -1639,6 +1666,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_master_requests_are_told_to_come_again),
         cmocka_unit_test(a_slow_client_is_told_that_it_is),
         cmocka_unit_test(a_client_that_drips_is_cut),
+        cmocka_unit_test(who_closes_in_the_middle_of_a_body_keeps_no_descriptor),
         cmocka_unit_test(who_asks_for_much_is_waited_for_by_nobody_else),
         cmocka_unit_test(a_term_signal_answers_what_is_in_flight_first),
         cmocka_unit_test(other_machines_are_served_only_when_told_so),

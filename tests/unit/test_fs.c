@@ -182,6 +182,25 @@ static void a_relative_path_is_seen_from_the_current_folder(void **state)
     free(here);
 }
 
+static void what_a_killed_program_left_unfinished_is_removed(void **state)
+{
+    char *left = below(state, "archive.tmp.123.4");
+    char *whole = below(state, "archive");
+    char *bare = below(state, "archive.tmp");
+
+    assert_int_equal(fs_write_durable(left, "half", 4, 0600, NULL), 0);
+    assert_int_equal(fs_write_durable(whole, "whole", 5, 0600, NULL), 0);
+    assert_int_equal(fs_write_durable(bare, "whole", 5, 0600, NULL), 0);
+    fs_remove_unfinished(*state);
+    assert_false(fs_exists(left));
+    assert_true(fs_exists(whole));
+    assert_true(fs_exists(bare));
+    fs_remove_unfinished(left); // no folder: fine
+    free(left);
+    free(whole);
+    free(bare);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +218,8 @@ int main(void)
             a_file_where_a_folder_should_be_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(
             removing_a_tree_follows_no_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_a_killed_program_left_unfinished_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(names_are_joined_by_one_slash, setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_relative_path_is_seen_from_the_current_folder, setup, teardown),
