@@ -28,7 +28,7 @@ class CrashPoints:
         self.sweep(dose(3, 0), "a power cut", power_cut=1)
 
     def test_its_disk_may_fail_at_any_operation(self):
-        self.sweep(dose(3, 0), "EIO", error=errno.EIO)
+        self.sweep(dose(2, 0), "EIO", error=errno.EIO)
 
     def sweep(self, points, what, **how):
         """Strikes at so many of the operations, or at each (0)."""
