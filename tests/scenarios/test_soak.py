@@ -26,6 +26,7 @@ from support import dose, kill_process, start_time, wait_until
 SECONDS = float(os.environ.get("CORTEX_SOAK_S", dose(12, 7200)))
 LONG_S = 120  # a life that is looked at
 SAMPLES = 5
+SPARE_DESCRIPTORS = 45  # nng may be wedged by up to 32, and connections come and go
 MASTER_EVERY = 90  # rounds: in between it lives for long
 
 
@@ -116,7 +117,7 @@ class Soak(SmallDisk, Relayed, test_clocks.Clocks, test_kills.Kills):
                   f"{first[1]:.0f} -> {last[1]:.0f} descriptors, "
                   f"{first[2]:.0f} -> {last[2]:.0f} threads")
             self.assertLess(last[0], 1.5 * first[0] + (16 << 20), f"memory of {role} {pid}")
-            self.assertLess(last[1], first[1] + 24, f"descriptors of {role} {pid}")
+            self.assertLess(last[1], first[1] + SPARE_DESCRIPTORS, f"descriptors of {role} {pid}")
             self.assertLess(last[2], first[2] + 8, f"threads of {role} {pid}")
         return looked_at
 
@@ -142,11 +143,11 @@ class Soak(SmallDisk, Relayed, test_clocks.Clocks, test_kills.Kills):
             self.wait_ended(entry["job_id"])
         wait_until(lambda: sum(map(tree_size, folders)) < 2 * before + (4 << 20),
                    "the agents' folders are as they were", 30)
+        self.assert_exact(f"soak: faults in rotation for {SECONDS:.0f} s", rounds)
+        self.cluster.restart()
         looked_at = self.assert_flat(lives)
         if SECONDS > 3 * LONG_S:
             self.assertGreater(looked_at, 1)  # the bridge lives all the time
-        self.assert_exact(f"soak: faults in rotation for {SECONDS:.0f} s", rounds)
-        self.cluster.restart()
 
 
 if __name__ == "__main__":

@@ -325,7 +325,9 @@ static void put_header(uint64_t size, char out[512])
     (void)snprintf(out + 100, 8, "0000644");
     (void)snprintf(out + 124, 12, "%011llo", (unsigned long long)size);
     out[156] = '0'; // a regular file
-    memcpy(out + 257, "ustar\00000", 8);
+    (void)snprintf(out + 257, 6, "ustar");
+    out[263] = '0'; // its version, "00"
+    out[264] = '0';
     memset(out + 148, ' ', 8);
     for (int i = 0; i < 512; i++) {
         sum += (unsigned char)out[i];
