@@ -247,15 +247,17 @@ static int take_leave(struct state *state,
         finish_forget(state, job);
         return 0;
     }
-    if (cause != FINISH_EXITED) {
+    if (cause == FINISH_MACHINE) {
         state_log(state,
                   job->record.job_id,
-                  "worker %016" PRIx64 ": %s%s",
+                  "worker %016" PRIx64
+                  ": %s; another is started on another agent, or there in %d s",
                   worker_id,
                   detail,
-                  cause == FINISH_MACHINE
-                      ? "; another is started on another agent, or there in 10 s"
-                      : "");
+                  ROSTER_UNFIT_MS / 1000);
+    } else if (cause != FINISH_EXITED) {
+        state_log(
+            state, job->record.job_id, "worker %016" PRIx64 ": %s", worker_id, detail);
     }
     const char *reason = verdict(job, worker_id, cause, &to);
     return reason ? finish_job(state, job, to, reason, err)

@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 from clear_frame import frame  # noqa: E402
 from scenario import Scenario  # noqa: E402
 from stranger import GREETING, Stranger, packet  # noqa: E402
-from support import FULL, dose, wait_until  # noqa: E402
+from support import dose, wait_until  # noqa: E402
 
 SANITIZED = bool(os.environ.get("CORTEX_SANITIZED"))  # freed memory is kept there
 HURRIED, UNREAD, SLOW = dose(200, 10000), dose(50, 500), dose(100, 2000)
@@ -78,7 +78,6 @@ class Rpc:
     """How strangers come to the master."""
 
     role = "master"
-    leave = [Stranger.hang_up, Stranger.close]
     drip = GREETING + packet(frame(b"cortex.v1.Client/Info"))
 
     def come(self, url, silent):
@@ -101,8 +100,6 @@ class Http:
     """How they come to the bridge."""
 
     role = "bridge"
-    # Who leaves a body half sent, without a reset, is kept for the body's time (60 s).
-    leave = [Stranger.hang_up, Stranger.close] if FULL else [Stranger.hang_up]
     drip = GET
 
     def come(self, url, silent):
@@ -138,7 +135,7 @@ def hurry(url, ways, what):
     for _ in range(HURRIED):
         stranger = come(ways, url)
         stranger.send(what())
-        random.choice(ways.leave)(stranger)
+        random.choice((Stranger.hang_up, Stranger.close))(stranger)
 
 
 def be_in_a_hurry(url, ways):

@@ -102,13 +102,17 @@ class WedgedAgent(Scenario):
         return Cluster(agents=1, agent_cpu=2, programs=programs,
                        env={"CORTEX_TEST_LISTEN": cls.open_url})
 
+    def workers_of(self, job):
+        """The processes in which its batches were begun."""
+        return {pid for _, pid, _ in self.predicted(job)}
+
     def test_a_wedged_agent_finds_its_master_again_and_no_job_notices(self):
         row = self.cluster.daemon("agent")
         pid, before = row["pid"], descriptors(row["pid"])
         restarts = dose(1, 10)
         job = self.submit(400 * restarts, sleep_s=0.04)
-        self.wait_predicted(job, 4)
-        workers = {worker for _, worker, _ in self.predicted(job)}
+        wait_until(lambda: len(self.workers_of(job)) == 2, "both workers are at work")
+        workers = self.workers_of(job)
         wedge(self.open_url, lambda: descriptors(pid) > before + LEAKED)
         wedged = descriptors(pid)
         for _ in range(restarts):
@@ -119,7 +123,7 @@ class WedgedAgent(Scenario):
                        "the agent has found its master")
             self.assertLess(descriptors(pid), wedged + LEAKED)
         self.check_exact(job, 400 * restarts, once=True)
-        self.assertEqual({worker for _, worker, _ in self.predicted(job)}, workers)
+        self.assertEqual(self.workers_of(job), workers)
         wait_until(lambda: descriptors(pid) < before + 20, "it is executed anew when idle")
         self.assertEqual(self.cluster.daemon("agent")["pid"], pid)
         self.check_exact(self.submit(20), 20)

@@ -152,6 +152,17 @@ static bool is_file(int fd)
     return is_counted(path);
 }
 
+// The same, of a file that is about to be written to.
+static bool is_written(int fd)
+{
+    bool counted = is_file(fd);
+
+    if (counted && nth->power_cut) {
+        unsynced_write(fd);
+    }
+    return counted;
+}
+
 static bool is_chosen(bool counted)
 {
     if (!counted || ++nth->writes != nth->strike_at) {
@@ -184,40 +195,25 @@ static void end(void)
 
 ssize_t write(int fd, const void *data, size_t size)
 {
-    bool counted = is_file(fd);
-
-    if (counted && nth->power_cut) {
-        unsynced_write(fd);
-    }
-    STRIKE(counted, syscall(SYS_write, fd, data, size / 2));
+    STRIKE(is_written(fd), syscall(SYS_write, fd, data, size / 2));
     return syscall(SYS_write, fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 {
-    bool counted = is_file(fd);
-
-    if (counted && nth->power_cut) {
-        unsynced_write(fd);
-    }
-    STRIKE(counted, syscall(SYS_pwrite64, fd, data, size / 2, at));
+    STRIKE(is_written(fd), syscall(SYS_pwrite64, fd, data, size / 2, at));
     return syscall(SYS_pwrite64, fd, data, size, at);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    bool counted = is_file(fd);
-
-    if (counted && nth->power_cut) {
-        unsynced_write(fd);
-    }
-    STRIKE(counted, syscall(SYS_writev, fd, parts, count / 2));
+    STRIKE(is_written(fd), syscall(SYS_writev, fd, parts, count / 2));
     return syscall(SYS_writev, fd, parts, count);
 }
 
 static int note_synced(int fd, int result)
 {
-    if (nth && result == 0) {
+    if (nth && nth->power_cut && result == 0) {
         unsynced_sync(fd);
     }
     return result;

@@ -53,27 +53,26 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 
 class Machine:
     def __init__(self):
+        self.pid = None  # of its first process, as seen from here
         self.folder = tempfile.mkdtemp(prefix="cortex-machine-")
         self.outside = subprocess.Popen(
             ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--fork",
              "--kill-child", "sh", "-c", BOOT, "boot", self.folder],
             stdin=subprocess.DEVNULL,
         )
-        self.pid = self.wait_for_first()
+        self.wait_until_up()
 
-    def wait_for_first(self, patience_s=60):
-        """Its first process, as seen from here, once all that starts has started."""
+    def wait_until_up(self, patience_s=60):
+        """Until all that starts has started."""
         deadline = time.monotonic() + patience_s
         path = f"/proc/{self.outside.pid}/task/{self.outside.pid}/children"
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.outside.poll() is None:
             with open(path, encoding="ascii") as file:
                 self.pid = (file.read().split() or [None])[0]
             if self.pid and self.run("systemctl is-system-running", check=False) in (
                 "running\n", "degraded\n"
             ):
-                return self.pid
-            if self.outside.poll() is not None:
-                break
+                return
             time.sleep(0.1)
         self.stop()
         raise AssertionError("systemd does not come up")
