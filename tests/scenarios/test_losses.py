@@ -73,9 +73,10 @@ class OneAgent(Scenario):
         )
 
     def test_a_master_that_dies_and_comes_back_loses_nothing_and_repeats_nothing(self):
+        master = self.cluster.daemon("master")["pid"]  # asked while nothing runs
         job = self.submit(300, workers=2, sleep_s=0.02)
         self.wait_predicted(job, 20)
-        self.cluster.kill("master")
+        kill_process(master, signal.SIGKILL)
         began = len(self.predicted(job))
         self.cluster.restart()
         self.check_exact(job, 300, once=True)

@@ -17,6 +17,7 @@ from scenario import Scenario
 from support import BIN, dose
 
 SENTENCE = "out of memory"
+WORKS = 3  # until an allocation has failed: clients ask more or less often
 
 
 @unittest.skipIf(os.environ.get("CORTEX_SANITIZED"), "a sanitizer cannot be preloaded over")
@@ -36,7 +37,10 @@ class Daemon(Struck):
         for number in range(1, points + 1):
             with Medic(self.cluster, self.nth) as medic:
                 self.nth.arm(fail_at=total * number // (points + 1) + number % 7)
-                self.work(number)
+                for _ in range(WORKS):
+                    self.work(number)
+                    if self.nth.get("struck"):
+                        break
                 struck += self.nth.get("struck")
                 self.nth.arm()
             deaths += medic.deaths
