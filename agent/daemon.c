@@ -22,6 +22,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/object.h"
+#include "common/reexec.h"
 #include "common/seal.h"
 
 #define EVENTS_MAX 64
@@ -312,7 +313,7 @@ static void run_anew_if_stuck(struct daemon *daemon)
     }
     log_warning("nng did not connect by itself: executing the agent anew");
     cgroups_close(&daemon->cgroups);
-    (void)execv("/proc/self/exe", daemon->options->argv);
+    reexec(daemon->options->argv);
     log_error("cannot execute the agent anew: it leaves");
     _exit(EXIT_FAILURE); // whoever watches over it starts it again
 }

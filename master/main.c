@@ -9,6 +9,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/reexec.h"
 #include "master/export.h"
 #include "master/key_command.h"
 #include "master/master.h"
@@ -24,7 +25,7 @@ static const char summary[] = "Owns apis, jobs and batches, and hands batches to
 // The pid stays, and all that whoever started this one knows of it.
 static void run_anew(char **argv)
 {
-    (void)execv("/proc/self/exe", argv);
+    reexec(argv);
     log_error("cannot execute the master anew");
 }
 

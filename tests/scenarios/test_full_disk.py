@@ -4,7 +4,7 @@
 
 Its folder is a file system of 8 MiB (which needs root), filled and freed while a job
 runs. Meanwhile jobs are told of and submissions are refused; afterwards it goes on by
-itself, and the checker finds nothing lost.
+itself, in the same process, and the checker finds nothing lost.
 """
 
 import os
@@ -13,6 +13,15 @@ import unittest
 
 from small_disk import SmallDisk
 from support import dose, wait_until
+
+
+def unix_sockets(pid):
+    """How many of a process's descriptors are such: those of its libraries."""
+    with open("/proc/net/unix", encoding="ascii") as file:
+        inodes = {line.split()[6] for line in file}
+    folder = f"/proc/{pid}/fd"
+    return sum(os.readlink(os.path.join(folder, name)).strip("socket:[]") in inodes
+               for name in os.listdir(folder))
 
 
 @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
@@ -25,7 +34,7 @@ class FullDisk(SmallDisk):
 
     def test_a_full_disk_is_said_survived_and_got_over(self):
         pid = self.cluster.daemon("master")["pid"]
-        longest = 0
+        longest, before = 0, unix_sockets(pid)
         for _ in range(dose(2, 50)):
             job = self.submit(200, sleep_s=0.02)
             self.wait_predicted(job, 5)
@@ -40,6 +49,7 @@ class FullDisk(SmallDisk):
             longest = max(longest, time.monotonic() - freed)
             self.wait_ended(job)
         self.assertEqual(self.cluster.daemon("master")["pid"], pid)
+        self.assertEqual(unix_sockets(pid), before, "what each execution left open")
         for entry in self.ledger["jobs"]:
             self.wait_ended(entry["job_id"])
         self.assert_exact("disk full under the master while a job runs", dose(2, 50), longest)

@@ -26,7 +26,7 @@ from support import dose, kill_process, start_time, wait_until
 SECONDS = float(os.environ.get("CORTEX_SOAK_S", dose(12, 7200)))
 LONG_S = 120  # a life that is looked at
 SAMPLES = 5
-SPARE_DESCRIPTORS = 45  # nng may be wedged by up to 32, and connections come and go
+SPARE_DESCRIPTORS = 24  # connections come and go
 MASTER_EVERY = 90  # rounds: in between it lives for long
 
 
