@@ -420,13 +420,11 @@ static int open_seal(struct daemon *daemon, struct error *err)
     if (seal_open(&request, &daemon->seal, err) != 0) {
         return -1;
     }
-    if (!daemon->seal.sealed) {
-        return 0;
-    }
-    char *key_file = seal_key_path(&request);
-    int result = own_key_name(key_file, &daemon->seal.key, daemon->home.agent_id, err);
-    free(key_file);
-    return result;
+    return daemon->seal.sealed ? own_key_name(daemon->seal.key_file,
+                                              &daemon->seal.key,
+                                              daemon->home.agent_id,
+                                              err)
+                               : 0;
 }
 
 /* The first start with a join token: the key is made known to the master. */

@@ -54,12 +54,10 @@ keep_name(const char *key_file, const struct key_pair *key, struct error *err)
 }
 
 // The master knows the next key before it takes the place of the one that holds.
-static int rotate(const struct daemon_options *options,
-                  const struct seal *seal,
-                  const char *key_file,
-                  struct error *err)
+static int
+rotate(const struct daemon_options *options, const struct seal *seal, struct error *err)
 {
-    char *next_file = memory_format("%s.next", key_file);
+    char *next_file = memory_format("%s.next", seal->key_file);
     struct session_client_options sealed;
     struct key_pair next;
     int result = key_file_ensure(next_file, &next, err);
@@ -73,8 +71,8 @@ static int rotate(const struct daemon_options *options,
                                 err);
         key_wipe(&sealed, sizeof(sealed));
     }
-    if (result == 0 && keep_name(key_file, &seal->key, err) == 0) {
-        result = key_file_replace(key_file, next_file, err);
+    if (result == 0 && keep_name(seal->key_file, &seal->key, err) == 0) {
+        result = key_file_replace(seal->key_file, next_file, err);
     } else {
         result = -1;
     }
@@ -88,7 +86,6 @@ int own_key_rotate(const struct daemon_options *options, struct error *err)
     char *folder = fs_absolute(options->state_dir);
     const struct seal_request request = {
         .folder = folder, .join = options->join, .key_file = options->key_file};
-    char *key_file = seal_key_path(&request);
     struct seal seal;
     int result = seal_open(&request, &seal, err);
 
@@ -98,15 +95,14 @@ int own_key_rotate(const struct daemon_options *options, struct error *err)
                            "the agent of %s has not joined a master that has keys",
                            folder);
     } else if (result == 0) {
-        result = rotate(options, &seal, key_file, err);
+        result = rotate(options, &seal, err);
     }
     if (result == 0) {
         (void)printf(
-            "%s is a new key, and the master knows it. The old one is refused a "
-            "day from now: start the agent anew before that.\n",
-            key_file);
+            "%s is a new key, and the master knows it. The agent uses it within "
+            "an hour; the old one is refused a day from now.\n",
+            seal.key_file);
     }
-    free(key_file);
     free(folder);
     return result;
 }

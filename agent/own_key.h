@@ -19,8 +19,9 @@ int own_key_name(const char *key_file,
                  struct error *err);
 
 /* `cortex-agent rotate`: makes the next key, tells the master, and puts it in place.
- * What fails may be done again. The agent itself may run meanwhile; its key is good for
- * a day, in which it has to be started anew. */
+ * What fails may be done again. The agent itself may run meanwhile: it uses the next
+ * key from its next handshake on, which is within an hour; the other is good for a day.
+ */
 int own_key_rotate(const struct daemon_options *options, struct error *err);
 
 #endif

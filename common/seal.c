@@ -173,10 +173,8 @@ find_join(const struct seal_request *request, struct seal *seal, struct error *e
     return result;
 }
 
-static int find_key(const struct seal_request *request,
-                    const char *path,
-                    struct seal *seal,
-                    struct error *err)
+static int
+find_key(const struct seal_request *request, struct seal *seal, struct error *err)
 {
     if (!seal->sealed) {
         return request->key_file
@@ -186,13 +184,14 @@ static int find_key(const struct seal_request *request,
                                "says whose master is to be trusted")
                    : 0;
     }
-    return path ? key_file_ensure(path, &seal->key, err)
-                : error_set(err,
-                            ERROR_INVALID_ARGUMENT,
-                            "a join string needs a folder or a file to keep a key in");
+    return seal->key_file
+               ? key_file_ensure(seal->key_file, &seal->key, err)
+               : error_set(err,
+                           ERROR_INVALID_ARGUMENT,
+                           "a join string needs a folder or a file to keep a key in");
 }
 
-char *seal_key_path(const struct seal_request *request)
+static char *key_path(const struct seal_request *request)
 {
     if (request->key_file) {
         return memory_strdup(request->key_file);
@@ -215,27 +214,26 @@ static void open_trust(const struct seal_request *request, struct seal *seal)
 
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err)
 {
-    struct seal seal = {.sealed = false};
-    char *key = seal_key_path(request);
+    struct seal seal = {.key_file = key_path(request)};
     int result = request->folder && request->join
                      ? fs_make_folder(request->folder, 0700, err)
                      : 0;
 
     open_trust(request, &seal);
     if (result == 0 && find_join(request, &seal, err) == 0 &&
-        find_key(request, key, &seal, err) == 0) {
+        find_key(request, &seal, err) == 0) {
         *out = seal;
         key_wipe(&seal, sizeof(seal));
     } else {
         seal_close(&seal);
         result = -1;
     }
-    free(key);
     return result;
 }
 
 void seal_close(struct seal *seal)
 {
+    free(seal->key_file);
     trust_destroy(seal->trust);
     keeper_free(seal->keeper);
     key_wipe(seal, sizeof(*seal));
@@ -252,13 +250,28 @@ int seal_remember(const char *folder, struct seal *seal, struct error *err)
     return result;
 }
 
+/* A file that cannot be read leaves the key as it is. */
+static void take_own_key(void *arg, struct key_pair *key)
+{
+    struct key_pair now;
+
+    if (key_file_load(arg, &now, NULL) == 0) {
+        *key = now;
+    }
+    key_wipe(&now, sizeof(now));
+}
+
 void seal_options(const struct seal *seal,
                   enum key_role role,
                   const char *name,
                   struct session_client_options *out)
 {
-    *out = (struct session_client_options){
-        .key = seal->key, .trust = seal->trust, .role = role, .name = name};
+    *out = (struct session_client_options){.key = seal->key,
+                                           .own_key = take_own_key,
+                                           .own_key_arg = seal->key_file,
+                                           .trust = seal->trust,
+                                           .role = role,
+                                           .name = name};
     memcpy(out->server, seal->join.public_key, KEY_SIZE);
     memcpy(out->cluster, seal->join.cluster, KEY_CLUSTER_SIZE);
 }

@@ -7,7 +7,8 @@
  *   FOLDER/join        the string, without a token
  *   FOLDER/join.next   the same with the key that the master is going to have, while
  *                      it announces one
- *   FOLDER/key         the program's own key, mode 0600, made at the first start
+ *   FOLDER/key         the program's own key, mode 0600, made at the first start; one
+ *                      that takes its place is used from the next handshake on
  *
  * A string with a token is kept once the program has joined (seal_remember); until then
  * join.has_token asks for that. One that is given again later is then without effect,
@@ -36,6 +37,7 @@ struct seal {
     bool sealed; /* false: no join string is known, frames are clear */
     struct key_join join;
     struct key_pair key;
+    char *key_file;      /* where it is; NULL: nowhere */
     struct trust *trust; /* with sealed */
     struct seal_keeper *keeper;
 };
@@ -44,9 +46,6 @@ struct seal {
  * none, or for a key file without a join string. */
 int seal_open(const struct seal_request *request, struct seal *out, struct error *err);
 
-/* Where the program's own key is, for the caller to free; NULL: nowhere. */
-char *seal_key_path(const struct seal_request *request);
-
 /* Of one whose clients have ended. */
 void seal_close(struct seal *seal);
 
@@ -54,7 +53,7 @@ void seal_close(struct seal *seal);
 int seal_remember(const char *folder, struct seal *seal, struct error *err);
 
 /* For rpc_client: the options of a session in this role under this name, which is
- * borrowed, as is the seal's trust. Only of a seal that is sealed. */
+ * borrowed, as are the seal's trust and key file. Only of a seal that is sealed. */
 void seal_options(const struct seal *seal,
                   enum key_role role,
                   const char *name,

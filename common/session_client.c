@@ -163,6 +163,9 @@ size_t session_client_hello(struct session_client *client,
     size_t size = session_hello_pack(&hello, payload);
     forget(client);
     choose_server(client);
+    if (client->options.own_key) {
+        client->options.own_key(client->options.own_key_arg, &client->options.key);
+    }
     noise_initiator_init(&client->handshake,
                          joins ? NOISE_IK_PSK2 : NOISE_IK,
                          client->prologue,

@@ -22,8 +22,13 @@
 #include "common/session_frame.h"
 #include "common/trust.h"
 
+/* Puts the client's own key in `key`, where the one before stands. May block. */
+typedef void (*session_own_key_fn)(void *arg, struct key_pair *key);
+
 struct session_client_options {
-    struct key_pair key;            /* the client's own */
+    struct key_pair key;        /* the client's own, */
+    session_own_key_fn own_key; /* or asked for before each hello; NULL: never */
+    void *own_key_arg;
     unsigned char server[KEY_SIZE]; /* the server's public key, */
     struct trust *trust; /* or those that it may have, borrowed; NULL: the one above */
     unsigned char cluster[KEY_CLUSTER_SIZE]; /* with it, of the join string */

@@ -201,23 +201,30 @@ class Keys(ClusterTest):
         old = listed(self.cluster, "  agent-2")
         rotate = [os.path.join(BIN, "cortex-agent"), "rotate", "--state-dir", os.path.join(self.cluster.state, "agent-2")]
         said = subprocess.run(rotate, capture_output=True, text=True, timeout=60, check=True).stdout
-        self.assertIn("start the agent anew", said)
+        self.assertIn("within an hour", said)
         rows = [line for line in keys(self.cluster, "list").splitlines() if line.endswith("agent-2")]
         self.assertEqual(len(rows), 2)
         job = self.cluster.submit("audio", body(20, workers=2))
         self.cluster.wait_job("audio", job)  # with the old key
-        kill_process(row["pid"], signal.SIGTERM)
-        keys(self.cluster, "revoke", old)
+        self.cluster.kill("master")  # and with it all sessions
         self.cluster.restart()
-        agents = self.cluster.cortex(
-            "cluster", "info", "--state-dir", self.cluster.state).stdout
-        self.assertIn("agent-2", agents)
+        keys(self.cluster, "revoke", old)
+        job = self.cluster.submit("audio", body(20, workers=2))
+        self.cluster.wait_job("audio", job)  # with the new one, in the same process
+        self.assertIn("agent-2", self.agents())
+        self.assertEqual(self.cluster.daemon("agent", 1)["pid"], row["pid"])
+        kill_process(row["pid"], signal.SIGTERM)
+        self.cluster.restart()
+        self.assertIn("agent-2", self.agents())
         job = self.cluster.submit("audio", body(20, workers=2))
         self.assertEqual(self.cluster.wait_job("audio", job)["status"], "status_succeeded")
         export = self.export()
         names = {row["name"] for row in export if row["table"] == "event"
                  and row["subject"] == "agent" and row["detail"] == "agent-2"}
         self.assertEqual(len(names), 1)
+
+    def agents(self):
+        return self.cluster.cortex("cluster", "info", "--state-dir", self.cluster.state).stdout
 
     def export(self):
         self.cluster.kill("master")

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from ledger import Ledgered
-from support import children_of, dose, kill_process, start_time, wait_until
+from support import TERMINAL, children_of, dose, kill_process, start_time, wait_until
 
 
 class Notes:
@@ -47,18 +47,24 @@ class Kills(Ledgered):
     batches = dose(400, 20_000)
 
     def ensure_load(self):
-        """A job with batches left: the one there is, or a new one."""
+        """A job with batches left: the one there is, or a new one with all at work. One
+        that was over before an agent had come back is followed by another."""
         status = self.cluster.job("squares", self.job) if self.job else {"status": "none"}
-        if status["status"] != "status_running" or status["batches_in_queue"] < 100:
+        if status["status"] == "status_running" and status["batches_in_queue"] >= 100:
+            return
+        for _ in range(10):
             self.job = self.submit(self.batches, workers=4, sleep_s=0.02)
             self.notes_of = Notes(os.path.join(self.notes, self.job))
-            wait_until(lambda: len(self.at_work(0)) == 4, "all workers are at work")
+            wait_until(lambda: len(self.at_work(0)) == 4 or self.over(), "all workers are at work")
+            if len(self.at_work(0)) == 4:
+                return
+        self.fail("all workers are at work in none of ten jobs")
 
     def at_work(self, since):
         return {pid for _, pid, _ in self.notes_of.read()[since:] if start_time(pid)}
 
     def over(self):
-        return self.cluster.job("squares", self.job)["status"] != "status_running"
+        return self.cluster.job("squares", self.job)["status"] in TERMINAL
 
     def wait_all_at_work(self):
         began = len(self.notes_of.read())

@@ -84,6 +84,30 @@ static void a_join_string_is_given_once_and_the_key_stays(void **state)
     seal_close(&second);
 }
 
+static void a_key_that_takes_the_place_of_the_file_s_is_used_from_then_on(void **state)
+{
+    struct session_client_options options;
+    struct key_pair next;
+    struct seal seal;
+
+    (void)state;
+    open_seal(plain, &seal);
+    seal_options(&seal, KEY_ROLE_AGENT, NULL, &options);
+    struct key_pair key = options.key;
+    options.own_key(options.own_key_arg, &key);
+    assert_memory_equal(&key, &seal.key, sizeof(key));
+    char *next_file = fs_join(folder, "key.next");
+    assert_int_equal(key_file_create(next_file, &next, NULL), 0);
+    assert_int_equal(key_file_replace(seal.key_file, next_file, NULL), 0);
+    options.own_key(options.own_key_arg, &key);
+    assert_memory_equal(&key, &next, sizeof(key));
+    assert_int_equal(fs_remove(seal.key_file, NULL), 0);
+    options.own_key(options.own_key_arg, &key); // what cannot be read changes nothing
+    assert_memory_equal(&key, &next, sizeof(key));
+    free(next_file);
+    seal_close(&seal);
+}
+
 static void a_token_is_asked_for_until_the_program_has_joined(void **state)
 {
     struct seal seal;
@@ -209,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HOLDS(without_a_join_string_nothing_is_sealed_or_made),
         HOLDS(a_join_string_is_given_once_and_the_key_stays),
+        HOLDS(a_key_that_takes_the_place_of_the_file_s_is_used_from_then_on),
         HOLDS(a_token_is_asked_for_until_the_program_has_joined),
         HOLDS(what_is_learned_of_the_masters_key_is_kept_whatever_string_is_given),
         HOLDS(another_clusters_string_takes_the_place_of_all_that_was_known),
