@@ -2,10 +2,12 @@
 /* clock.c - what time it is, and how times are written */
 #include "common/clock.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DAY_MS 86400000
 
@@ -30,6 +32,17 @@ int64_t clock_wall_ms(void)
 int64_t clock_wall_ns(void)
 {
     return now_ns(CLOCK_REALTIME);
+}
+
+void clock_boot_id(char out[CLOCK_BOOT_ID_SIZE])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, out, CLOCK_BOOT_ID_SIZE - 1);
+
+    out[size == CLOCK_BOOT_ID_SIZE - 1 ? size : 0] = '\0';
+    if (fd >= 0) {
+        (void)close(fd);
+    }
 }
 
 static void utc_of(int64_t wall_s, struct tm *out)

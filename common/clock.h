@@ -4,7 +4,7 @@
  * Two clocks. The monotonic one (milliseconds since boot) measures every duration,
  * timeout and lease, so that a jump of the wall clock expires nothing early. The wall
  * clock (since 1970, UTC) only dates things. Pure modules never call these: they take
- * the time as an argument. Nothing here blocks or fails; thread-safe. */
+ * the time as an argument. Nothing here fails; thread-safe. */
 #ifndef CORTEX_COMMON_CLOCK_H
 #define CORTEX_COMMON_CLOCK_H
 
@@ -15,6 +15,11 @@
 int64_t clock_monotonic_ms(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_ns(void);
+
+/* Names the boot since which the monotonic clock counts: only times of the same boot
+ * can be compared. "" if the kernel does not tell. Reads a file of /proc. */
+#define CLOCK_BOOT_ID_SIZE 37
+void clock_boot_id(char out[CLOCK_BOOT_ID_SIZE]);
 
 /* Big enough for every text below, with NUL. */
 #define CLOCK_TEXT_SIZE 48

@@ -245,10 +245,10 @@ static int look_at_job(struct state *state, struct job *job, struct error *err)
     if (job_state_terminal(job->record.state)) {
         return 0;
     }
-    if (job->deadline_ms <= state->now_ms) {
+    if (job->record.deadline_ms <= state->now_ms) {
         return time_out(state, job, err);
     }
-    state_wake_at(state, job->deadline_ms);
+    state_wake_at(state, job->record.deadline_ms);
     if (batch_release_expired(&job->book, state->now_ms) > 0) {
         state_log(state,
                   job->record.job_id,

@@ -44,7 +44,7 @@ struct job *job_create(void)
     job->record.config = memory_strdup("");
     job->record.reason = memory_strdup("");
     job->record.state = JOB_ENQUEUING;
-    job->deadline_ms = INT64_MAX;
+    job->record.deadline_ms = INT64_MAX;
     return job;
 }
 

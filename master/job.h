@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "master/api.h"
 #include "master/batch.h"
 #include "master/payload.h"
@@ -69,7 +70,9 @@ struct job_record {
     uint64_t failed;
     uint64_t succeeded_us;
     int64_t start_ns;
-    int64_t end_ns; /* 0: not terminal */
+    int64_t end_ns;      /* 0: not terminal */
+    int64_t deadline_ms; /* monotonic, of the timeout; INT64_MAX: none */
+    char deadline_boot[CLOCK_BOOT_ID_SIZE]; /* whose monotonic time that is */
     enum job_callback callback;
     uint64_t callback_worker;
     char *reason;
@@ -84,7 +87,6 @@ struct job {
     struct payload_segment *segments; /* by first index */
     size_t segment_count;
     size_t segment_capacity;
-    int64_t deadline_ms;    /* monotonic, of the timeout; INT64_MAX: none */
     int64_t short_since_ms; /* since when fewer workers run than wanted; 0: no */
     uint32_t short_workers; /* how many are missing */
     uint32_t deaths_in_row;

@@ -65,17 +65,25 @@ static int load_batch(void *arg, const struct batch_row *row, struct error *err)
     return 0;
 }
 
-// What is left of a timeout is known by the wall clock only: nothing else has been
-// kept.
-static void set_deadline(struct state *state, struct job *job)
+// A deadline holds while the machine is up. Over its reboot what is left of a timeout
+// is known by the wall clock only, and is the deadline from then on.
+static int recover_deadline(struct state *state, struct job *job, struct error *err)
 {
-    if (job->record.timeout_s > 0) {
-        int64_t ran_ms = (state->wall_ns - job->record.start_ns) / 1000000;
-        int64_t left_ms =
-            (int64_t)job->record.timeout_s * 1000 - (ran_ms > 0 ? ran_ms : 0);
-        job->deadline_ms = state->now_ms + (left_ms > 0 ? left_ms : 0);
-        state_wake_at(state, job->deadline_ms);
+    const char *boot = state->settings.machine_boot;
+    int64_t ran_ms = (state->wall_ns - job->record.start_ns) / 1000000;
+    int64_t left_ms = (int64_t)job->record.timeout_s * 1000 - (ran_ms > 0 ? ran_ms : 0);
+
+    if (job->record.timeout_s == 0) {
+        job->record.deadline_ms = INT64_MAX;
+        return 0;
     }
+    if (boot[0] != '\0' && strcmp(job->record.deadline_boot, boot) == 0) {
+        state_wake_at(state, job->record.deadline_ms);
+        return 0;
+    }
+    state_set_deadline(state, job, state->now_ms + (left_ms > 0 ? left_ms : 0));
+    return state->settings.read_only ? 0
+                                     : store_job_put(state->store, &job->record, err);
 }
 
 static int complete_job(struct state *state, struct job *job, struct error *err)
@@ -87,13 +95,13 @@ static int complete_job(struct state *state, struct job *job, struct error *err)
             0 ||
         store_segment_each(state->store, job_id, load_segment, &loading, err) != 0 ||
         store_batch_each(
-            state->store, job_id, 0, 0, UINT64_MAX, load_batch, &loading, err) != 0) {
+            state->store, job_id, 0, 0, UINT64_MAX, load_batch, &loading, err) != 0 ||
+        recover_deadline(state, job, err) != 0) {
         return -1;
     }
     if (!job->version) {
         job->version = api_version_create(); // its api was deleted with --keep-cache
     }
-    set_deadline(state, job);
     if (job->record.state == JOB_ENQUEUING) {
         struct action *action = outbox_add(&state->outbox, ACTION_ENQUEUE);
         action->job_id = job_id;

@@ -83,6 +83,13 @@ void state_wake_for(struct state *state, const struct job *job)
     }
 }
 
+void state_set_deadline(struct state *state, struct job *job, int64_t deadline_ms)
+{
+    job->record.deadline_ms = deadline_ms;
+    memcpy(job->record.deadline_boot, state->settings.machine_boot, CLOCK_BOOT_ID_SIZE);
+    state_wake_at(state, deadline_ms);
+}
+
 uint64_t state_next_worker_id(struct state *state)
 {
     return (uint64_t)state->boot << 32 | ++state->worker_count;

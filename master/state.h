@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/map.h"
 #include "master/api.h"
 #include "master/deadletter.h"
@@ -32,6 +33,7 @@ struct state_settings {
     int64_t lost_ms;
     const char *bridge_url; /* base of every endpoint a user sees; "" : unknown */
     bool read_only;         /* the disk takes no writes: the boot is not counted */
+    char machine_boot[CLOCK_BOOT_ID_SIZE]; /* of the monotonic clock; "": not known */
 };
 
 /* A StopJob that is answered when no worker can begin a batch of the job any more. */
@@ -92,6 +94,9 @@ void state_wake_at(struct state *state, int64_t when_ms);
 
 /* The same for the job's next retry, if that is still to come. */
 void state_wake_for(struct state *state, const struct job *job);
+
+/* The job times out at that time. */
+void state_set_deadline(struct state *state, struct job *job, int64_t deadline_ms);
 
 uint64_t state_next_worker_id(struct state *state);
 

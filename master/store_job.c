@@ -10,7 +10,7 @@
 #define JOB_COLUMNS                                                                    \
     "job_id, api_name, api_id, state, workers, timeout_s, max_attempts,"               \
     " dead_letter_arn, config, total, succeeded, failed, succeeded_us, start_ns,"      \
-    " end_ns, callback, callback_worker, reason"
+    " end_ns, callback, callback_worker, reason, deadline_ms, deadline_boot"
 
 int store_job_put(struct store *store, const struct job_record *job, struct error *err)
 {
@@ -18,8 +18,8 @@ int store_job_put(struct store *store, const struct job_record *job, struct erro
                      err,
                      "INSERT OR REPLACE INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3,"
                      " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-                     " ?18)",
-                     "ittiiiitbiiiiiiiit",
+                     " ?18, ?19, ?20)",
+                     "ittiiiitbiiiiiiiitit",
                      (int64_t)job->job_id,
                      job->api_name,
                      job->api_id,
@@ -38,7 +38,9 @@ int store_job_put(struct store *store, const struct job_record *job, struct erro
                      job->end_ns,
                      (int64_t)job->callback,
                      (int64_t)job->callback_worker,
-                     job->reason);
+                     job->reason,
+                     job->deadline_ms,
+                     job->deadline_boot);
 }
 
 // Strings are copied: the caller of an `each` gets them borrowed all the same.
@@ -65,8 +67,11 @@ static struct job_record read_job(sqlite3_stmt *row)
         .callback = (enum job_callback)sqlite3_column_int(row, 15),
         .callback_worker = (uint64_t)sqlite3_column_int64(row, 16),
         .reason = memory_strdup(store_text(row, 17)),
+        .deadline_ms = sqlite3_column_int64(row, 18),
     };
 
+    (void)snprintf(
+        job.deadline_boot, sizeof(job.deadline_boot), "%s", store_text(row, 19));
     return job;
 }
 

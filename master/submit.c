@@ -155,8 +155,8 @@ static struct job *make_job(struct state *state,
     record->start_ns = id_job_time_ns(prepared->job_id);
     job->version = api_version_ref(version);
     if (record->timeout_s > 0) {
-        job->deadline_ms = state->now_ms + (int64_t)record->timeout_s * 1000;
-        state_wake_at(state, job->deadline_ms);
+        int64_t timeout_ms = (int64_t)record->timeout_s * 1000;
+        state_set_deadline(state, job, state->now_ms + timeout_ms);
     }
     return job;
 }

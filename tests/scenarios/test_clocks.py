@@ -3,8 +3,9 @@
 """test_clocks.py - is a job right though wall clocks jump, and differ by years?
 
 Master and agents each have a wall clock of their own (support/skewed_clock.c) that jumps
-by a second to ten years, forward and back, while jobs with a timeout run. Leases and
-timeouts are durations: no batch is run twice and no job times out.
+by a second to ten years, forward and back, while jobs with a timeout run and the master
+is killed now and then. Leases and timeouts are durations: no batch is run twice and no
+job times out.
 """
 
 import os
@@ -58,6 +59,9 @@ class Clocks(Ledgered):
             self.set_clock(moment.choice(("master", "agent-1", "agent-2")),
                            JUMPS[number % len(JUMPS)])
             time.sleep(moment.random() * 0.4)
+            if number % 3 == 2:
+                self.cluster.kill("master")
+                self.cluster.restart()
             began = len(self.predicted(job))
             wait_until(
                 lambda: len(self.predicted(job)) > began + 4

@@ -431,8 +431,8 @@ static bool verdict_is_true(const struct sim *sim,
     case JOB_TIMED_OUT:
         return job->submission->timeout_s > 0 &&
                (ran_ms >= (int64_t)job->submission->timeout_s * 1000 - 2 ||
-                // What is left over a restart is known by the wall clock only.
-                (sim->ledger->clocks_jumped && sim->result.kills > 0));
+                // What is left over a reboot is known by the wall clock only.
+                (sim->ledger->clocks_jumped && sim->master->machine_boots > 1));
     case JOB_STOPPED:
         return job->stop_asked;
     default:

@@ -509,7 +509,14 @@ static void start(struct sim *sim, void *arg)
     struct error err = {0};
 
     (void)arg;
-    master->clock_offset_ms = sim_between(sim, 0, 1000000);
+    if (master->machine_boots == 0 || sim_chance(sim, 300)) {
+        master->machine_boots++;
+        master->clock_offset_ms = sim_between(sim, 0, 1000000);
+    }
+    (void)snprintf(settings.machine_boot,
+                   sizeof(settings.machine_boot),
+                   "%u",
+                   master->machine_boots);
     if (state_init(&master->state, &settings, master->store, sim_random(sim), &err) !=
         0) {
         sim_violated(sim, "A master starts on what it has stored: %s", err.message);

@@ -23,7 +23,8 @@ struct sim_master {
     int64_t died_ms;
     int64_t well_since_ms; /* up and not stopped since then */
     int64_t paused_until_ms;
-    int64_t clock_offset_ms; /* of its monotonic clock */
+    int64_t clock_offset_ms; /* of its monotonic clock, since the machine's boot */
+    unsigned machine_boots;
     int64_t wall_offset_ns;
     struct sim_item *first;
     struct sim_item **last;

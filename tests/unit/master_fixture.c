@@ -12,16 +12,16 @@
 
 #define WAKES_MAX 10000 /* more in one fixture_pass is a state that cannot rest */
 
-static const struct state_settings settings = {.lease_ms = STATE_LEASE_MS,
-                                               .lost_ms = STATE_LOST_MS,
-                                               .bridge_url = "http://bridge"};
-
 static void open_state(struct master_fixture *fixture)
 {
+    struct state_settings settings = {.lease_ms = STATE_LEASE_MS,
+                                      .lost_ms = STATE_LOST_MS,
+                                      .bridge_url = "http://bridge"};
     struct error err = {0};
     int64_t now_ms = fixture->state.now_ms;
     int64_t wall_ns = fixture->state.wall_ns;
 
+    memcpy(settings.machine_boot, fixture->machine_boot, CLOCK_BOOT_ID_SIZE);
     if (store_open(fixture->path, &fixture->store, &err) != 0 ||
         state_init(&fixture->state, &settings, fixture->store, 7, &err) != 0) {
         fail_msg("%s", err.message);
@@ -40,6 +40,8 @@ int master_fixture_setup(void **state)
     (void)snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/master-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     fixture->path = fs_join(fixture->folder, "state.db");
+    (void)snprintf(
+        fixture->machine_boot, sizeof(fixture->machine_boot), "the first boot");
     fixture->state.now_ms = 1000000;
     fixture->state.wall_ns = FIXTURE_WALL_NS;
     open_state(fixture);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_control.c - does a job end when it is told to, and when its time has come? */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/master_fixture.h"
+
+#define DAY_NS (INT64_C(86400) * 1000000000)
 
 static uintptr_t
 stop(struct master_fixture *master, const char *api_name, uint64_t job_id)
@@ -241,6 +244,41 @@ static void a_timeout_is_counted_over_a_restart(void **state)
     assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
 }
 
+static void a_timeout_does_not_follow_the_wall_clock_over_a_restart(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_job wanted = {.timeout_s = 60, .batches = 1};
+
+    (void)fixture_deploy(master, FIXTURE_API);
+    uint64_t job_id = fixture_submit(master, &wanted);
+    fixture_pass(master, 40000);
+    master->state.wall_ns += DAY_NS;
+    fixture_restart(master);
+    fixture_pass(master, 19000);
+    assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
+    fixture_pass(master, 2000);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
+}
+
+static void over_a_reboot_a_timeout_is_counted_by_the_wall_clock_once(void **state)
+{
+    struct master_fixture *master = *state;
+    struct fixture_job wanted = {.timeout_s = 60, .batches = 1};
+
+    (void)fixture_deploy(master, FIXTURE_API);
+    uint64_t job_id = fixture_submit(master, &wanted);
+    fixture_pass(master, 40000);
+    (void)snprintf(master->machine_boot, sizeof(master->machine_boot), "the next one");
+    master->state.now_ms = 5000;
+    fixture_restart(master);
+    master->state.wall_ns += DAY_NS;
+    fixture_restart(master);
+    fixture_pass(master, 19000);
+    assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
+    fixture_pass(master, 2000);
+    assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
+}
+
 static void a_jump_of_the_wall_clock_ends_nothing(void **state)
 {
     struct master_fixture *master = *state;
@@ -249,7 +287,7 @@ static void a_jump_of_the_wall_clock_ends_nothing(void **state)
     uint64_t job_id = running_job(master, &agent, &wanted);
 
     (void)fixture_ask(master, &agent, fixture_worker_of(&agent, job_id)->worker_id, 1);
-    master->state.wall_ns += INT64_C(365) * 86400 * 1000000000;
+    master->state.wall_ns += 365 * DAY_NS;
     fixture_pass(master, 1000);
     assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
     assert_int_equal(fixture_job(master, job_id)->in_hand, 1);
@@ -354,6 +392,8 @@ int main(void)
         HOLDS(an_unknown_job_or_one_of_another_api_is_not_found),
         HOLDS(a_job_over_its_timeout_ends_timed_out),
         HOLDS(a_timeout_is_counted_over_a_restart),
+        HOLDS(a_timeout_does_not_follow_the_wall_clock_over_a_restart),
+        HOLDS(over_a_reboot_a_timeout_is_counted_by_the_wall_clock_once),
         HOLDS(a_jump_of_the_wall_clock_ends_nothing),
         HOLDS(a_lease_that_runs_out_gives_the_batch_to_another_and_costs_no_attempt),
         HOLDS(a_lease_is_prolonged_by_whoever_says_that_it_holds_it),

@@ -15,7 +15,7 @@
 #include "common/fs.h"
 #include "master/store.h"
 
-#define SCHEMA 5 /* files in master/schema */
+#define SCHEMA 6
 
 struct fixture {
     char folder[32];
@@ -429,7 +429,9 @@ static void put_job(struct fixture *fixture,
                                 .end_ns = job_state_terminal(in) ? 9 : 0,
                                 .callback = JOB_CALLBACK_GIVEN,
                                 .callback_worker = UINT64_C(1) << 33,
-                                .reason = (char *)(uintptr_t) "because"};
+                                .reason = (char *)(uintptr_t) "because",
+                                .deadline_ms = INT64_C(1) << 50,
+                                .deadline_boot = "b0"};
 
     assert_int_equal(store_job_put(fixture->store, &record, NULL), 0);
 }
@@ -464,6 +466,8 @@ static void a_job_survives_in_every_field(void **state)
     assert_int_equal(found.callback, JOB_CALLBACK_GIVEN);
     assert_int_equal(found.callback_worker, UINT64_C(1) << 33);
     assert_string_equal(found.reason, "because");
+    assert_int_equal(found.deadline_ms, INT64_C(1) << 50);
+    assert_string_equal(found.deadline_boot, "b0");
     job_record_fini(&found);
     assert_int_equal(store_job_get(fixture->store, 1, &found, &there, NULL), 0);
     assert_false(there);
