@@ -23,7 +23,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/clock.h"
 #include "master/api.h"
 #include "master/batch.h"
 #include "master/payload.h"
@@ -53,6 +52,8 @@ enum job_callback {
     3 /* worker deaths in a row, no batch done between, end a job                      \
        */
 
+#define JOB_BOOT_SIZE 37 /* of what names a boot of the machine, with NUL */
+
 /* What is stored. Strings are never NULL. */
 struct job_record {
     uint64_t job_id;
@@ -70,9 +71,9 @@ struct job_record {
     uint64_t failed;
     uint64_t succeeded_us;
     int64_t start_ns;
-    int64_t end_ns;      /* 0: not terminal */
-    int64_t deadline_ms; /* monotonic, of the timeout; INT64_MAX: none */
-    char deadline_boot[CLOCK_BOOT_ID_SIZE]; /* whose monotonic time that is */
+    int64_t end_ns;                    /* 0: not terminal */
+    int64_t deadline_ms;               /* monotonic, of the timeout; INT64_MAX: none */
+    char deadline_boot[JOB_BOOT_SIZE]; /* whose monotonic time that is */
     enum job_callback callback;
     uint64_t callback_worker;
     char *reason;

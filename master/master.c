@@ -83,6 +83,7 @@ static int open_state(struct master *master,
                                       .read_only = options->read_only};
     int result = -1;
 
+    _Static_assert(JOB_BOOT_SIZE == CLOCK_BOOT_ID_SIZE, "a boot's id is stored");
     clock_boot_id(settings.machine_boot);
     if (fs_make_folder(options->state_folder, 0700, err) == 0 &&
         store_open(path, &master->store, err) == 0 &&

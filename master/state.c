@@ -86,7 +86,7 @@ void state_wake_for(struct state *state, const struct job *job)
 void state_set_deadline(struct state *state, struct job *job, int64_t deadline_ms)
 {
     job->record.deadline_ms = deadline_ms;
-    memcpy(job->record.deadline_boot, state->settings.machine_boot, CLOCK_BOOT_ID_SIZE);
+    memcpy(job->record.deadline_boot, state->settings.machine_boot, JOB_BOOT_SIZE);
     state_wake_at(state, deadline_ms);
 }
 

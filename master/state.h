@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/clock.h"
 #include "common/map.h"
 #include "master/api.h"
 #include "master/deadletter.h"
@@ -33,7 +32,7 @@ struct state_settings {
     int64_t lost_ms;
     const char *bridge_url; /* base of every endpoint a user sees; "" : unknown */
     bool read_only;         /* the disk takes no writes: the boot is not counted */
-    char machine_boot[CLOCK_BOOT_ID_SIZE]; /* of the monotonic clock; "": not known */
+    char machine_boot[JOB_BOOT_SIZE]; /* of the monotonic clock; "": not known */
 };
 
 /* A StopJob that is answered when no worker can begin a batch of the job any more. */

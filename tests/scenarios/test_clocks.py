@@ -56,10 +56,11 @@ class Clocks(Ledgered):
             if not job or self.cluster.job("squares", job)["status"] != "status_running":
                 job = self.submit(800, batch_size=2, workers=4, sleep_s=0.03, timeout=600)
                 self.wait_predicted(job, 4)
-            self.set_clock(moment.choice(("master", "agent-1", "agent-2")),
-                           JUMPS[number % len(JUMPS)])
+            whose = moment.choice(("master", "agent-1", "agent-2"))
+            restarts = number % 3 == 2
+            self.set_clock("master" if restarts else whose, JUMPS[number % len(JUMPS)])
             time.sleep(moment.random() * 0.4)
-            if number % 3 == 2:
+            if restarts:
                 self.cluster.kill("master")
                 self.cluster.restart()
             began = len(self.predicted(job))

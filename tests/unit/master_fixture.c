@@ -21,7 +21,7 @@ static void open_state(struct master_fixture *fixture)
     int64_t now_ms = fixture->state.now_ms;
     int64_t wall_ns = fixture->state.wall_ns;
 
-    memcpy(settings.machine_boot, fixture->machine_boot, CLOCK_BOOT_ID_SIZE);
+    memcpy(settings.machine_boot, fixture->machine_boot, JOB_BOOT_SIZE);
     if (store_open(fixture->path, &fixture->store, &err) != 0 ||
         state_init(&fixture->state, &settings, fixture->store, 7, &err) != 0) {
         fail_msg("%s", err.message);

@@ -42,7 +42,7 @@ struct master_fixture {
     char *path; /* of the database */
     struct store *store;
     struct state state;
-    char machine_boot[CLOCK_BOOT_ID_SIZE];
+    char machine_boot[JOB_BOOT_SIZE];
     struct caller caller;   /* of every call; all zero: nothing is hidden from it */
     uintptr_t repeated;     /* what the next call's request id is made of; 0: its own */
     uintptr_t calls;        /* made so far; a call's handle is its number */

@@ -229,54 +229,54 @@ static void a_job_over_its_timeout_ends_timed_out(void **state)
     assert_int_equal(fixture_count(master, ACTION_ENQUEUE_CANCEL, ids[0]), 1);
 }
 
-static void a_timeout_is_counted_over_a_restart(void **state)
+// A job with 20 of its 60 seconds left.
+static uint64_t job_of_a_minute(struct master_fixture *master)
 {
-    struct master_fixture *master = *state;
     struct fixture_job wanted = {.timeout_s = 60, .batches = 1};
 
     (void)fixture_deploy(master, FIXTURE_API);
     uint64_t job_id = fixture_submit(master, &wanted);
     fixture_pass(master, 40000);
-    fixture_restart(master);
+    return job_id;
+}
+
+static void assert_20_seconds_are_left(struct master_fixture *master, uint64_t job_id)
+{
     fixture_pass(master, 19000);
     assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
     fixture_pass(master, 2000);
     assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
+}
+
+static void a_timeout_is_counted_over_a_restart(void **state)
+{
+    uint64_t job_id = job_of_a_minute(*state);
+
+    fixture_restart(*state);
+    assert_20_seconds_are_left(*state, job_id);
 }
 
 static void a_timeout_does_not_follow_the_wall_clock_over_a_restart(void **state)
 {
     struct master_fixture *master = *state;
-    struct fixture_job wanted = {.timeout_s = 60, .batches = 1};
+    uint64_t job_id = job_of_a_minute(master);
 
-    (void)fixture_deploy(master, FIXTURE_API);
-    uint64_t job_id = fixture_submit(master, &wanted);
-    fixture_pass(master, 40000);
     master->state.wall_ns += DAY_NS;
     fixture_restart(master);
-    fixture_pass(master, 19000);
-    assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
-    fixture_pass(master, 2000);
-    assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
+    assert_20_seconds_are_left(master, job_id);
 }
 
 static void over_a_reboot_a_timeout_is_counted_by_the_wall_clock_once(void **state)
 {
     struct master_fixture *master = *state;
-    struct fixture_job wanted = {.timeout_s = 60, .batches = 1};
+    uint64_t job_id = job_of_a_minute(master);
 
-    (void)fixture_deploy(master, FIXTURE_API);
-    uint64_t job_id = fixture_submit(master, &wanted);
-    fixture_pass(master, 40000);
     (void)snprintf(master->machine_boot, sizeof(master->machine_boot), "the next one");
     master->state.now_ms = 5000;
     fixture_restart(master);
     master->state.wall_ns += DAY_NS;
     fixture_restart(master);
-    fixture_pass(master, 19000);
-    assert_int_equal(fixture_job(master, job_id)->end_ns, 0);
-    fixture_pass(master, 2000);
-    assert_int_equal(fixture_job(master, job_id)->state, JOB(TIMED_OUT));
+    assert_20_seconds_are_left(master, job_id);
 }
 
 static void a_jump_of_the_wall_clock_ends_nothing(void **state)
