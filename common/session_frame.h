@@ -43,6 +43,7 @@
 #define SESSION_PROTOCOL      1 /* what is spoken under the seal */
 #define SESSION_COOKIE_SIZE   16
 #define SESSION_NAME_SIZE     65 /* text with NUL */
+#define SESSION_HOST_SIZE     64 /* of where a client is, without port */
 #define SESSION_TOKEN_SIZE    33 /* a join token's id, with NUL */
 #define SESSION_SENTENCE_SIZE ERROR_MESSAGE_SIZE
 

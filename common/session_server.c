@@ -10,40 +10,7 @@
 #include "common/buffer.h"
 #include "common/bytes.h"
 #include "common/id.h"
-#include "common/map.h"
-#include "common/replay_window.h"
-
-#define SWEEP_MS 1000 /* between looks for sessions that have ended */
-
-enum session_state { SESSION_PENDING, SESSION_LIVE };
-
-struct session {
-    uint64_t id;
-    enum session_state state;
-    struct peer *peer;
-    struct noise_key send;
-    struct noise_key receive;
-    uint64_t sent; /* the next counter of ours */
-    struct replay_window window;
-    int64_t used_ms;
-    int64_t expires_ms;
-    int64_t checked_ms; /* when its key was last accepted */
-    uint64_t epoch;     /* of the server's keys that it was made under */
-    enum key_role role;
-    enum key_role wanted;
-    char host[SESSION_HOST_SIZE]; /* where it was last used from */
-    char name[SESSION_NAME_SIZE];
-    char token[SESSION_TOKEN_SIZE];
-};
-
-/* A key that has said hello. */
-struct peer {
-    unsigned char key[KEY_SIZE];
-    uint64_t client_time_ns; /* of its last hello */
-    int64_t hello_ms;        /* when that came */
-    size_t sessions;
-    struct peer *next; /* one whose key begins with the same 8 bytes */
-};
+#include "common/session_table.h"
 
 struct session_server {
     struct session_server_options options;
@@ -52,10 +19,7 @@ struct session_server {
     pthread_mutex_t lock; /* guards what follows, and options.key, next, has_next */
     uint64_t epoch;       /* counts rekeyings */
     struct session_cookie cookie;
-    struct map sessions; /* by id */
-    struct map peers;    /* by the first 8 bytes of the key */
-    size_t peer_count;
-    int64_t swept_ms;
+    struct session_table table;
 };
 
 /* The server's own keys, as they are at a time. */
@@ -73,174 +37,15 @@ struct greeting {
     enum key_role role;
 };
 
-/* --- peers; the lock is held --- */
-
-static uint64_t peer_hash(const unsigned char key[KEY_SIZE])
-{
-    return bytes_get_u64(key);
-}
-
-static struct peer *find_peer(struct session_server *server,
-                              const unsigned char key[KEY_SIZE])
-{
-    struct peer *peer = map_get(&server->peers, peer_hash(key));
-
-    while (peer && memcmp(peer->key, key, KEY_SIZE) != 0) {
-        peer = peer->next;
-    }
-    return peer;
-}
-
-static void forget_peer(struct session_server *server, struct peer *peer)
-{
-    uint64_t hash = peer_hash(peer->key);
-    struct peer *first = map_get(&server->peers, hash);
-
-    if (first == peer && !peer->next) {
-        (void)map_remove(&server->peers, hash);
-    } else if (first == peer) {
-        map_put(&server->peers, hash, peer->next);
-    } else {
-        while (first->next != peer) {
-            first = first->next;
-        }
-        first->next = peer->next;
-    }
-    server->peer_count--;
-    free(peer);
-}
-
-/* Forgets the one without sessions that has been silent for longest. */
-static void make_room_for_peer(struct session_server *server)
-{
-    struct peer *oldest = NULL;
-    size_t cursor = 0;
-    uint64_t hash;
-    void *value;
-
-    while (map_next(&server->peers, &cursor, &hash, &value)) {
-        for (struct peer *peer = value; peer; peer = peer->next) {
-            if (peer->sessions == 0 && (!oldest || peer->hello_ms < oldest->hello_ms)) {
-                oldest = peer;
-            }
-        }
-    }
-    if (oldest) {
-        forget_peer(server, oldest);
-    }
-}
-
-static struct peer *get_peer(struct session_server *server,
-                             const unsigned char key[KEY_SIZE])
-{
-    struct peer *peer = find_peer(server, key);
-
-    if (!peer) {
-        if (server->peer_count >= SESSION_KEYS_MAX) {
-            make_room_for_peer(server);
-        }
-        peer = memory_zalloc(sizeof(*peer));
-        memcpy(peer->key, key, KEY_SIZE);
-        peer->next = map_get(&server->peers, peer_hash(key));
-        map_put(&server->peers, peer_hash(key), peer);
-        server->peer_count++;
-    }
-    return peer;
-}
-
-/* --- sessions; the lock is held --- */
-
-static void end_session(struct session_server *server, struct session *session)
-{
-    (void)map_remove(&server->sessions, session->id);
-    session->peer->sessions--;
-    key_wipe(session, sizeof(*session));
-    free(session);
-}
-
-/* NULL if there is none, or its time is over. */
-static struct session *
-find_session(struct session_server *server, uint64_t id, int64_t now_ms)
-{
-    struct session *session = map_get(&server->sessions, id);
-
-    if (session && now_ms >= session->expires_ms) {
-        end_session(server, session);
-        return NULL;
-    }
-    return session;
-}
-
-static void end_expired(struct session_server *server, int64_t now_ms)
-{
-    uint64_t *ids = memory_zalloc((server->sessions.count + 1) * sizeof(*ids));
-    size_t count = 0;
-    size_t cursor = 0;
-    uint64_t id;
-    void *value;
-
-    while (map_next(&server->sessions, &cursor, &id, &value)) {
-        if (now_ms >= ((const struct session *)value)->expires_ms) {
-            ids[count++] = id; // the map must not change while it is walked
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        end_session(server, map_get(&server->sessions, ids[i]));
-    }
-    free(ids);
-}
-
-static void sweep(struct session_server *server, int64_t now_ms)
-{
-    if (now_ms - server->swept_ms >= SWEEP_MS) {
-        server->swept_ms = now_ms;
-        end_expired(server, now_ms);
-    }
-}
-
-/* Ends the session that will be missed least, of the peer or, if NULL, of all: pending
- * before live, then the one that has not been used for longest. */
-static void make_room_for_session(struct session_server *server,
-                                  const struct peer *peer)
-{
-    struct session *least = NULL;
-    size_t cursor = 0;
-    uint64_t id;
-    void *value;
-
-    while (map_next(&server->sessions, &cursor, &id, &value)) {
-        struct session *session = value;
-        bool less =
-            !least || session->state < least->state ||
-            (session->state == least->state && session->used_ms < least->used_ms);
-        if (less && (!peer || session->peer == peer)) {
-            least = session;
-        }
-    }
-    if (least) {
-        end_session(server, least);
-    }
-}
-
-static uint64_t choose_id(struct session_server *server)
-{
-    uint64_t id;
-
-    do {
-        server->options.random(&id, sizeof(id));
-    } while (id == 0 || map_get(&server->sessions, id));
-    return id;
-}
-
 /* The session of a handshake that has ended well. Returns its id. */
 static uint64_t add_session(struct session_server *server,
                             int64_t now_ms,
                             const char *host,
                             const unsigned char key[KEY_SIZE],
                             const struct greeting *greeting,
-                            const struct session *keys)
+                            const struct session_entry *keys)
 {
-    struct session *session = memory_zalloc(sizeof(*session));
+    struct session_entry *session = memory_zalloc(sizeof(*session));
 
     *session = *keys;
     session->state = SESSION_PENDING;
@@ -255,18 +60,7 @@ static uint64_t add_session(struct session_server *server,
     memcpy(session->token, greeting->hello.token, sizeof(session->token));
 
     pthread_mutex_lock(&server->lock);
-    sweep(server, now_ms);
-    session->peer = get_peer(server, key);
-    if (session->peer->sessions >= server->options.sessions_per_key_max) {
-        make_room_for_session(server, session->peer);
-    }
-    if (server->sessions.count >= server->options.sessions_max) {
-        make_room_for_session(server, NULL);
-    }
-    uint64_t id = choose_id(server);
-    session->id = id;
-    session->peer->sessions++;
-    map_put(&server->sessions, id, session);
+    uint64_t id = session_table_add(&server->table, now_ms, key, session);
     pthread_mutex_unlock(&server->lock);
     return id;
 }
@@ -375,7 +169,8 @@ static int check_time(struct session_server *server,
     uint64_t time_ns = greeting->hello.client_time_ns;
 
     pthread_mutex_lock(&server->lock);
-    struct peer *peer = get_peer(server, greeting->handshake.remote);
+    struct session_peer *peer =
+        session_table_peer(&server->table, greeting->handshake.remote);
     uint64_t last_ns = peer->client_time_ns;
     if (time_ns > last_ns) {
         peer->client_time_ns = time_ns;
@@ -445,7 +240,7 @@ static enum session_arrival_kind answer_greeting(struct session_server *server,
     uint8_t payload[SESSION_WELCOME_PAYLOAD_MAX];
     unsigned char ephemeral[KEY_SIZE];
     unsigned char key[KEY_SIZE];
-    struct session keys = {.id = 0};
+    struct session_entry keys = {.id = 0};
     uint64_t id = 0;
     struct error error;
 
@@ -544,12 +339,13 @@ static enum session_arrival_kind take_cookie(struct session_server *server,
 static bool copy_session(struct session_server *server,
                          int64_t now_ms,
                          uint64_t id,
-                         struct session *out,
+                         struct session_entry *out,
                          unsigned char out_key[KEY_SIZE],
                          bool *out_former)
 {
     pthread_mutex_lock(&server->lock);
-    const struct session *session = find_session(server, id, now_ms);
+    const struct session_entry *session =
+        session_table_find(&server->table, id, now_ms);
     if (session) {
         *out = *session;
         *out_former = session->epoch != server->epoch;
@@ -565,7 +361,7 @@ static bool recheck(struct session_server *server,
                     struct session_time now,
                     const char *host,
                     const unsigned char key[KEY_SIZE],
-                    struct session *copy)
+                    struct session_entry *copy)
 {
     struct session_claim claim = {
         .key = key,
@@ -586,16 +382,17 @@ static bool recheck(struct session_server *server,
         return true;
     }
     pthread_mutex_lock(&server->lock);
-    struct session *session = find_session(server, copy->id, now.monotonic_ms);
+    struct session_entry *session =
+        session_table_find(&server->table, copy->id, now.monotonic_ms);
     if (session) {
-        end_session(server, session);
+        session_table_end(&server->table, session);
     }
     pthread_mutex_unlock(&server->lock);
     return false;
 }
 
 /* A new handshake is due, and is waited for no longer than this. */
-static void begin_grace(struct session *session, int64_t now_ms)
+static void begin_grace(struct session_entry *session, int64_t now_ms)
 {
     if (session->expires_ms > now_ms + SESSION_GRACE_MS) {
         session->expires_ms = now_ms + SESSION_GRACE_MS;
@@ -604,7 +401,7 @@ static void begin_grace(struct session *session, int64_t now_ms)
 
 /* So it is after so many messages. */
 static void wear(struct session_server *server,
-                 struct session *session,
+                 struct session_entry *session,
                  uint64_t count,
                  int64_t now_ms)
 {
@@ -617,7 +414,7 @@ static void wear(struct session_server *server,
 static void retire(struct session_server *server, uint64_t id, int64_t now_ms)
 {
     pthread_mutex_lock(&server->lock);
-    struct session *session = find_session(server, id, now_ms);
+    struct session_entry *session = session_table_find(&server->table, id, now_ms);
     if (session) {
         begin_grace(session, now_ms);
     }
@@ -630,10 +427,11 @@ static bool note_message(struct session_server *server,
                          int64_t now_ms,
                          const char *host,
                          uint64_t counter,
-                         const struct session *copy)
+                         const struct session_entry *copy)
 {
     pthread_mutex_lock(&server->lock);
-    struct session *session = find_session(server, copy->id, now_ms);
+    struct session_entry *session =
+        session_table_find(&server->table, copy->id, now_ms);
     bool accepted = session && replay_window_accept(&session->window, counter);
     if (accepted) {
         if (session->state == SESSION_PENDING) {
@@ -657,7 +455,7 @@ static enum session_arrival_kind take_data(struct session_server *server,
                                            size_t size,
                                            struct session_arrival *out)
 {
-    struct session copy;
+    struct session_entry copy;
     bool former = false;
     uint64_t id;
     uint64_t counter;
@@ -715,7 +513,11 @@ void session_server_create(const struct session_server_options *options,
     memcpy(server->prologue, SESSION_PROLOGUE, SESSION_PROLOGUE_SIZE);
     memcpy(
         server->prologue + SESSION_PROLOGUE_SIZE, options->cluster, KEY_CLUSTER_SIZE);
-    server->swept_ms = now.monotonic_ms;
+    server->table.sessions_max = server->options.sessions_max;
+    server->table.sessions_per_key_max = server->options.sessions_per_key_max;
+    server->table.peers_max = SESSION_KEYS_MAX;
+    server->table.random = server->options.random;
+    server->table.swept_ms = now.monotonic_ms;
     session_cookie_init(&server->cookie,
                         server->options.hellos_free,
                         server->options.random,
@@ -745,12 +547,7 @@ void session_server_destroy(struct session_server *server)
     if (!server) {
         return;
     }
-    end_expired(server, INT64_MAX);
-    while (server->peer_count > 0) {
-        make_room_for_peer(server);
-    }
-    map_fini(&server->sessions);
-    map_fini(&server->peers);
+    session_table_fini(&server->table);
     session_cookie_fini(&server->cookie);
     pthread_mutex_destroy(&server->lock);
     key_wipe(server, sizeof(*server));
@@ -791,7 +588,7 @@ int session_server_seal(struct session_server *server,
                         size_t size)
 {
     bool former; // what was asked under former keys is answered
-    struct session copy;
+    struct session_entry copy;
     unsigned char key[KEY_SIZE];
     uint64_t counter = 0;
 
@@ -800,8 +597,8 @@ int session_server_seal(struct session_server *server,
     }
     bool allowed = recheck(server, now, copy.host, key, &copy);
     pthread_mutex_lock(&server->lock);
-    struct session *session =
-        allowed ? find_session(server, id, now.monotonic_ms) : NULL;
+    struct session_entry *session =
+        allowed ? session_table_find(&server->table, id, now.monotonic_ms) : NULL;
     if (session) {
         counter = session->sent++;
         session->checked_ms = copy.checked_ms;
@@ -818,18 +615,12 @@ int session_server_seal(struct session_server *server,
 
 struct session_counts session_server_count(struct session_server *server)
 {
-    struct session_counts counts = {.pending = 0};
-    size_t cursor = 0;
-    uint64_t id;
-    void *value;
-
     pthread_mutex_lock(&server->lock);
-    counts.keys = server->peer_count;
-    while (map_next(&server->sessions, &cursor, &id, &value)) {
-        const struct session *session = value;
-        counts.pending += session->state == SESSION_PENDING;
-        counts.live += session->state == SESSION_LIVE;
-    }
+    struct session_counts counts = {
+        .pending = session_table_count(&server->table, SESSION_PENDING),
+        .live = session_table_count(&server->table, SESSION_LIVE),
+        .keys = server->table.peer_count,
+    };
     pthread_mutex_unlock(&server->lock);
     return counts;
 }

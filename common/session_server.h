@@ -4,11 +4,10 @@
  * The server's side of the sealed channel: it answers hellos, opens data and seals
  * replies. Frames are session_frame.h's.
  *
- *              hello accepted           first data opened
- *   (nothing) ---------------> PENDING -------------------> LIVE
- *                                 | 30 s, or room needed      | an hour and 60 s, or 60
- * s v                           | after messages_max, or (nothing) | room needed, or
- * its key v is refused (nothing)
+ *   (nothing) --hello accepted--> PENDING --first data opened--> LIVE
+ *   PENDING --30 s, or room needed--> (nothing)
+ *   LIVE --61 minutes, 60 s after messages_max, or room needed--> (nothing)
+ *   either --its key is refused--> (nothing)
  *
  * A hello can be replayed by nature: it makes a pending session at most, and only if
  * its client time is newer than the key's last. Whose key is accepted is asked of
@@ -36,7 +35,6 @@
 #define SESSION_PENDING_MS   30000
 #define SESSION_RECHECK_MS   1000
 #define SESSION_MESSAGES_MAX (UINT64_C(1) << 32)
-#define SESSION_HOST_SIZE    64
 
 #define SESSIONS_MAX         16384
 #define SESSIONS_PER_KEY_MAX 256

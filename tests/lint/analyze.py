@@ -7,7 +7,8 @@ usage: analyze.py tidy|cppcheck BUILD_FOLDER [--jobs N]
 Reads BUILD_FOLDER/compile_commands.json; generated files are left out. clang-tidy's
 verdict on a file is kept in BUILD_FOLDER/tidy-cache under a hash of the file, of all
 headers it reads, of its command and of .clang-tidy, so that only what changed is looked
-at again. Exits with 1 if there is a finding.
+at again. Its analyzer goes a third as deep into a function as it could, which takes half the
+time; with CORTEX_FULL=1 all the way. Exits with 1 if there is a finding.
 """
 
 import argparse
@@ -29,6 +30,9 @@ CPPCHECK_OPTIONS = [
     "--quiet",
     "--template={file}:{line}: {severity}: {message} [{id}]",
 ]
+FULL = os.environ.get("CORTEX_FULL", "0") not in ("", "0")
+DEPTH = [f"--extra-arg={word}" for word in
+         ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={225000 if FULL else 75000}")]
 # Warnings of gcc that clang-tidy's clang does not know.
 FOREIGN_OPTIONS = ("-fsanitize", "-fno-sanitize")
 
@@ -78,7 +82,7 @@ def tidy_file(entry, configuration, cache):
     key = fingerprint(entry, configuration)
     if key and os.path.exists(os.path.join(cache, key)):
         return ""
-    command = ["clang-tidy", "--quiet", entry["file"], "--", *arguments_of(entry)]
+    command = ["clang-tidy", "--quiet", *DEPTH, entry["file"], "--", *arguments_of(entry)]
     done = subprocess.run(command, cwd=entry["directory"], capture_output=True, text=True)
     if done.returncode:
         return done.stdout + done.stderr
@@ -91,7 +95,7 @@ def tidy(entries, build, jobs):
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True)
     with open(os.path.join(root, ".clang-tidy"), "rb") as file:
-        configuration = version.stdout + file.read()
+        configuration = version.stdout + file.read() + " ".join(DEPTH).encode()
     cache = os.path.join(build, "tidy-cache")
     os.makedirs(cache, exist_ok=True)
     findings = 0
