@@ -38,7 +38,6 @@
 
 #define KEYS_FILE_SIZE_MAX (4u << 20)
 #define KEYS_MAX           16384 /* in a file */
-#define KEYS_PATTERNS_MAX  64    /* of one key's api= or from= */
 
 struct keys;
 
