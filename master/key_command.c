@@ -13,6 +13,7 @@
 #include "common/options.h"
 #include "master/identity.h"
 #include "master/keys.h"
+#include "master/keys_entry.h"
 #include "master/keys_file.h"
 
 #define STATE_FOLDER "/var/lib/cortex/master"

@@ -37,7 +37,6 @@
 #include "common/key.h"
 
 #define KEYS_FILE_SIZE_MAX (4u << 20)
-#define KEYS_MAX           16384 /* in a file */
 
 struct keys;
 

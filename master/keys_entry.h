@@ -12,7 +12,8 @@
 #include "common/error.h"
 #include "common/key.h"
 
-#define KEYS_PATTERNS_MAX 64 /* of one key's api= or from= */
+#define KEYS_MAX          16384 /* in a file; as many may join with one token */
+#define KEYS_PATTERNS_MAX 64    /* of one key's api= or from= */
 
 /* An address, or all whose first bits are its. */
 struct keys_network {
