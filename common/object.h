@@ -81,8 +81,9 @@ int object_get(struct object_store *store,
                struct error *err);
 
 /* Stores the bytes whole or not at all, replacing what was there. From
- * OBJECT_MULTIPART_SIZE on in concurrent parts (aborted if it fails). content_type may
- * be NULL. */
+ * OBJECT_MULTIPART_SIZE on in concurrent parts (aborted if it fails). What was tried
+ * more than once and has failed for good is looked for, and is no failure if it is
+ * there: only its answer was lost. content_type may be NULL. */
 int object_put(struct object_store *store,
                const char *url,
                const void *data,

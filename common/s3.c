@@ -129,17 +129,52 @@ static int get(void *self,
 }
 
 struct put {
+    struct s3_service *service;
+    char *url;
+    const void *data;
+    size_t size;
     object_done_fn done;
     void *arg;
+    struct error error;
 };
 
+static void end_put(struct put *put, const struct error *err)
+{
+    put->done(put->arg, err);
+    free(put->url);
+    free(put);
+}
+
+static void on_looked(struct s3_request *request, const struct error *err)
+{
+    struct put *put = request->arg;
+    const struct buffer *body = &request->call.answer_body;
+    bool there = !err && body->size == put->size &&
+                 memcmp(buffer_text(body), put->data, put->size) == 0;
+
+    s3_request_destroy(request);
+    end_put(put, there ? NULL : &put->error);
+}
+
+/* What was tried more than once and has failed in the end may have been carried out,
+ * and only the answer have been lost: whoever is told that it failed must not find it
+ * there. */
 static void on_put(struct s3_request *request, const struct error *err)
 {
     struct put *put = request->arg;
+    bool unsure = err && request->call.attempts > 0 && err->code != ERROR_CANCELLED;
 
     s3_request_destroy(request);
-    put->done(put->arg, err);
-    free(put);
+    if (!unsure) {
+        end_put(put, err);
+        return;
+    }
+    put->error = *err;
+    struct s3_request *look = s3_request_create(put->service, "GET", put->url);
+    look->call.answer_max = put->size + 1;
+    look->done = on_looked;
+    look->arg = put;
+    s3_request_start(look);
 }
 
 static void put_start(void *self,
@@ -156,7 +191,12 @@ static void put_start(void *self,
     }
     struct s3_request *request = s3_request_create(self, "PUT", url);
     struct put *put = memory_zalloc(sizeof(*put));
-    *put = (struct put){done, arg};
+    *put = (struct put){.service = self,
+                        .url = memory_strdup(url),
+                        .data = data,
+                        .size = size,
+                        .done = done,
+                        .arg = arg};
     if (content_type) {
         s3_request_add_header(request, "Content-Type", content_type);
     }

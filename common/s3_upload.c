@@ -54,24 +54,6 @@ static struct s3_request *request_of(struct upload *upload, const char *method)
     return request;
 }
 
-static void on_aborted(struct s3_request *request, const struct error *err)
-{
-    struct upload *upload = request->arg;
-
-    (void)err; // what failed first is what is told
-    s3_request_destroy(request);
-    end(upload, &upload->error);
-}
-
-static void abort_upload(struct upload *upload)
-{
-    struct s3_request *request = request_of(upload, "DELETE");
-
-    request->done = on_aborted;
-    s3_request_start(request);
-}
-
-// An upload that is unknown may be one whose completion was lost on its way to us.
 static void on_looked(struct s3_request *request, const struct error *err)
 {
     struct upload *upload = request->arg;
@@ -87,11 +69,48 @@ static void on_looked(struct s3_request *request, const struct error *err)
     end(upload, ours ? NULL : &upload->error);
 }
 
+// An upload that is unknown may be one whose completion was lost on its way to us.
+static void look(struct upload *upload)
+{
+    struct s3_request *request =
+        s3_request_create(upload->service, "HEAD", upload->url);
+
+    request->arg = upload;
+    request->done = on_looked;
+    s3_request_start(request);
+}
+
+static bool is_unknown(const struct s3_request *request)
+{
+    return strcmp(request->code, "NoSuchUpload") == 0;
+}
+
+// What failed first is what is told.
+static void on_aborted(struct s3_request *request, const struct error *err)
+{
+    struct upload *upload = request->arg;
+    bool again = err && is_unknown(request);
+
+    s3_request_destroy(request);
+    if (again) {
+        look(upload);
+    } else {
+        end(upload, &upload->error);
+    }
+}
+
+static void abort_upload(struct upload *upload)
+{
+    struct s3_request *request = request_of(upload, "DELETE");
+
+    request->done = on_aborted;
+    s3_request_start(request);
+}
+
 static void on_completed(struct s3_request *request, const struct error *err)
 {
     struct upload *upload = request->arg;
-    bool again =
-        request->call.attempts > 0 && strcmp(request->code, "NoSuchUpload") == 0;
+    bool again = request->call.attempts > 0 && is_unknown(request);
 
     s3_request_destroy(request);
     if (!err) {
@@ -100,11 +119,7 @@ static void on_completed(struct s3_request *request, const struct error *err)
     }
     upload->error = *err;
     if (again) {
-        struct s3_request *look =
-            s3_request_create(upload->service, "HEAD", upload->url);
-        look->arg = upload;
-        look->done = on_looked;
-        s3_request_start(look);
+        look(upload);
     } else {
         abort_upload(upload);
     }

@@ -13,6 +13,7 @@
 #include "common/fs.h"
 #include "common/id.h"
 #include "master/keys.h"
+#include "master/keys_entry.h"
 
 #define HOST "10.1.2.3"
 #define NOW  INT64_C(1800000000000) /* 2027-01-15T08:00:00Z */

@@ -553,6 +553,63 @@ static void an_upload_whose_last_answer_was_lost_is_looked_for(void **state)
     assert_non_null(strstr(err.message, "NoSuchUpload"));
 }
 
+static void lose_all_answers(struct fixture *fixture,
+                             const struct scripted_request *request,
+                             struct scripted_reply *reply)
+{
+    take_upload(fixture, request, reply);
+    if (strcmp(request->method, "POST") == 0 && !strstr(request->target, "uploads=")) {
+        reply->reset = true;
+    } else if (strcmp(request->method, "DELETE") == 0) {
+        refuse(reply, 404, "NoSuchUpload");
+    } else if (strcmp(request->method, "HEAD") == 0) {
+        lose_answer(fixture, request, reply);
+    }
+}
+
+static void an_upload_whose_answers_were_all_lost_is_looked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+
+    play(fixture, lose_all_answers, 0, 0);
+    assert_int_equal(put_large(fixture, NULL), 0);
+    play(fixture, lose_all_answers, 1, 0); // what is there is another object
+    assert_int_equal(put_large(fixture, &err), -1);
+    assert_int_equal(err.code, ERROR_UNAVAILABLE);
+}
+
+/* fixture->trouble: 0: the object is there; 1: another; 2: none. */
+static void lose_put(struct fixture *fixture,
+                     const struct scripted_request *request,
+                     struct scripted_reply *reply)
+{
+    if (strcmp(request->method, "PUT") == 0) {
+        reply->reset = true;
+    } else if (fixture->trouble == 2) {
+        refuse(reply, 404, "NoSuchKey");
+    } else {
+        buffer_add_text(&reply->body, fixture->trouble == 0 ? "result" : "resulT");
+    }
+}
+
+static void a_put_whose_answers_were_all_lost_is_looked_for(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (unsigned there = 0; there < 3; there++) {
+        struct error err = {0};
+        play(fixture, lose_put, there, 0);
+        int result =
+            object_put(fixture->store, "s3://bucket/key", "result", 6, NULL, &err);
+        assert_int_equal(result, there == 0 ? 0 : -1);
+        assert_int_equal(err.code, there == 0 ? ERROR_OK : ERROR_UNAVAILABLE);
+        if (there != 0) {
+            assert_non_null(strstr(err.message, "(tried 4 times)"));
+        }
+    }
+}
+
 static void refuse_part(struct fixture *fixture,
                         const struct scripted_request *request,
                         struct scripted_reply *reply)
@@ -1035,6 +1092,8 @@ int main(void)
         TEST(a_large_object_is_put_in_parts),
         TEST(an_error_inside_a_200_is_an_error),
         TEST(an_upload_whose_last_answer_was_lost_is_looked_for),
+        TEST(an_upload_whose_answers_were_all_lost_is_looked_for),
+        TEST(a_put_whose_answers_were_all_lost_is_looked_for),
         TEST(an_upload_that_fails_is_aborted),
         TEST(pages_are_followed_and_keys_decoded),
         TEST(keys_out_of_order_are_an_error),
