@@ -95,12 +95,24 @@ static void format_half(const char *prefix,
     (void)sodium_bin2base64(out + size, KEY_TEXT_SIZE - size, key, KEY_SIZE, BASE64);
 }
 
+/* libsodium 1.0.18 takes some bytes from 0x80 on for characters of base64url. */
+static bool is_ascii(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)text[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Just `size` bytes of base64url; false for anything else. */
 static bool decode(const char *text, size_t text_size, unsigned char *out, size_t size)
 {
     size_t got = 0;
 
-    return sodium_base642bin(out, size, text, text_size, NULL, &got, NULL, BASE64) ==
+    return is_ascii(text, text_size) &&
+           sodium_base642bin(out, size, text, text_size, NULL, &got, NULL, BASE64) ==
                0 &&
            got == size;
 }

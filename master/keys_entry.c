@@ -134,7 +134,7 @@ static int read_networks(struct keys_entry *entry, char *value, struct error *er
 
 static int read_expiry(struct keys_entry *entry, char *value, struct error *err)
 {
-    return clock_parse_end(value, &entry->expires_ms)
+    return clock_parse_end(value, &entry->expires_ms) && entry->expires_ms > 0
                ? 0
                : set_value_error(err,
                                  "expires",

@@ -158,6 +158,44 @@ def tokens():
     yield b"api=" + b"*a" * 60 + b"* role=read " + digest
 
 
+def authorized_keys():
+    key = b"cortex-public:" + b"A" * 43
+    token = b"cortex-token:" + b"B" * 42 + b"A"
+    yield b"# who deploys\nrole=submit api=image-*,audio from=10.0.0.0/8 " + key + b" a comment\n"
+    yield b"revoked " + key + b"\r\nrole=agent uses=20 from=::1,2001:db8::/32 " + token
+    yield b"role=agent token=" + b"0f" * 16 + b" agent=" + b"f0" * 16 + b" " + key
+    yield b"role=read expires=2027-01-31T12:00:00Z " + key + b"\nrole=admin " + key
+
+
+def written_keys():
+    yield b"cortex-public:" + b"A" * 43
+    yield b"cortex-token:" + b"B" * 42 + b"A"
+    yield b"0123456789abcdef" * 2
+    yield b"cortex1:" + b"A" * 72 + b"@tcp://10.0.0.5:8790#" + b"A" * 43
+    yield bytes(48) + b"tcp://10.0.0.5:8790"
+
+
+def aws_xml():
+    yield (b'<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+           b"<IsTruncated>true</IsTruncated><Contents><Key>a&amp;b%2Fc</Key><Size>5</Size></Contents>"
+           b"<Contents><Key>d</Key></Contents></ListBucketResult>")
+    yield b"<Error><Code>SlowDown</Code><Message>&#65;&lt;x&gt;<![CDATA[y]]></Message></Error>"
+    yield b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+    yield b"a & b < c > d \" e"
+
+
+def aws_settings():
+    yield (b"[default]\nregion = eu-west-1 # here\nservices = mine\n[profile other]\n"
+           b"role_arn=arn:aws:iam::1:role/x\nsource_profile=default\n[services mine]\ns3 =\n"
+           b"  endpoint_url = http://127.0.0.1:9000\n\0"
+           b"[default]\naws_access_key_id = A\naws_secret_access_key=b\n[other]\nregion=x")
+
+
+def sqs_arn():
+    yield b"arn:aws:sqs:us-west-2:123456789012:failed.fifo"
+    yield b'{"action": "terminate", "time": "2026-11-25T12:00:00Z"}'
+
+
 def framing():
     yield b"Content-Length\0" + b"5\0"
     yield b"Content-Length\0" + b"5\0Content-Length\0" + b"6\0"
@@ -216,7 +254,9 @@ def segment_magic():
 
 SEEDS = {
     "api_spec": lambda: files("api_spec"),
+    "aws_settings": aws_settings,
     "aws_sign": aws_sign,
+    "aws_xml": aws_xml,
     "blobs": archives,
     "clock": clock,
     "codec": codec,
@@ -230,6 +270,8 @@ SEEDS = {
     "json_stream": lambda: behind_a_byte(json_texts()),
     "json_text": lambda: behind_a_byte(json_texts()),
     "json_writer": json_writer,
+    "key": written_keys,
+    "keys": authorized_keys,
     "options": options,
     "partition": partition,
     "payload": payload,
@@ -237,8 +279,10 @@ SEEDS = {
     "quantity": quantity,
     "rpc_server": rpc_server,
     "runner": runner,
+    "sqs_arn": sqs_arn,
     "submission": submission,
     "target": target,
+    "tokens": tokens,
     "utf8": utf8,
     "yaml_document": yaml_document,
 }

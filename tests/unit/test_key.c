@@ -67,6 +67,10 @@ static void what_is_no_public_key_is_refused_and_quoted(void **state)
     (void)snprintf(text, sizeof(text), "%s", good);
     text[20] = '+'; // of another base64
     assert_int_equal(key_public_parse(text, back, &err), -1);
+    for (int byte = 0x80; byte <= 0xFF; byte++) {
+        text[20] = (char)byte;
+        assert_int_equal(key_public_parse(text, back, &err), -1);
+    }
 }
 
 static void a_secret_given_for_a_public_key_is_not_quoted(void **state)
