@@ -285,7 +285,9 @@ static void an_error_names_the_file_and_line_and_what_was_expected(void **state)
         {"role=read from=example.com %A", "line 1", "from=\"example.com\": expected"},
         {"role=read expires=2027-1 %A", "line 1", "expires=\"2027-1\": expected"},
         {"role=read expires=2027-02-31 x %A", "line 1", "\"x\""},
-        {"role=read expires=1970-01-01T00:00:00Z %A", "line 1", "expires=\"1970-01-01T"},
+        {"role=read expires=1970-01-01T00:00:00Z %A",
+         "line 1",
+         "expires=\"1970-01-01T"},
         {"role=read %A\nrole=read %B\nrevoked %A", "line 3", "is on line 1 already"},
     };
 
