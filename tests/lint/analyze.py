@@ -129,6 +129,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    os.nice(19)  # it has time: tests that run beside it wait for one another
     build = os.path.abspath(options.build)
     run = tidy if options.tool == "tidy" else cppcheck
     return run(entries_of(build), build, options.jobs)
