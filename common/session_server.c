@@ -517,7 +517,6 @@ void session_server_create(const struct session_server_options *options,
     server->table.sessions_per_key_max = server->options.sessions_per_key_max;
     server->table.peers_max = SESSION_KEYS_MAX;
     server->table.random = server->options.random;
-    server->table.swept_ms = now.monotonic_ms;
     session_cookie_init(&server->cookie,
                         server->options.hellos_free,
                         server->options.random,

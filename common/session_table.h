@@ -59,7 +59,8 @@ struct session_table {
     int64_t swept_ms; /* when sessions that have ended were last looked for */
 };
 
-/* Sets the three limits and `random` before; the rest is zero. */
+/* Before the first call its owner sets the three limits and `random`; the rest is zero.
+ */
 void session_table_fini(struct session_table *table);
 
 /* The key's; made if it was not known. Lives until another key's is made. */

@@ -81,12 +81,6 @@ static const struct keys_entry *find_token(const struct table *table,
 
 /* --- a file --- */
 
-static bool is_empty_line(const char *line)
-{
-    line += strspn(line, " \t");
-    return *line == '\0' || *line == '#';
-}
-
 /* Sorts by key, and refuses one that is there twice. */
 static int sort_table(struct table *table, const char *path, struct error *err)
 {
@@ -145,7 +139,7 @@ parse_table(char *text, const char *path, struct table *out, struct error *err)
     for (size_t number = 1; next && result == 0; number++) {
         char *line = strsep(&next, "\n");
         line[strcspn(line, "\r")] = '\0';
-        if (!is_empty_line(line)) {
+        if (!keys_entry_is_none(line)) {
             result = add_line(&table, line, number, path, err);
         }
     }

@@ -247,6 +247,12 @@ static int read_key(struct keys_entry *entry, const char *word, struct error *er
                : 0;
 }
 
+bool keys_entry_is_none(const char *line)
+{
+    line += strspn(line, " \t");
+    return *line == '\0' || *line == '#';
+}
+
 int keys_entry_parse(char *line, struct keys_entry *entry, struct error *err)
 {
     char *next = line;

@@ -40,8 +40,11 @@ struct keys_entry {
     unsigned char agent_id[KEY_NAME_SIZE];
 };
 
-/* Reads a line that holds more than a comment, which is cut up, into an entry that is
- * zero but for `line`. INVALID_ARGUMENT quoting what is wrong. The caller calls
+/* Whether a line is blank or a comment: it has no entry. */
+bool keys_entry_is_none(const char *line);
+
+/* Reads a line, which is cut up, into an entry that is zero but for `line`.
+ * INVALID_ARGUMENT quoting what is wrong. The caller calls
  * keys_entry_fini, whatever comes of it. */
 int keys_entry_parse(char *line, struct keys_entry *entry, struct error *err);
 void keys_entry_fini(struct keys_entry *entry);

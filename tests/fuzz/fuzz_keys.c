@@ -20,12 +20,6 @@ static void check_entry(const struct keys_entry *entry)
     (void)keys_entry_is_from(entry, "::ffff:10.0.0.7");
 }
 
-static bool says_something(const char *line)
-{
-    line += strspn(line, " \t");
-    return *line != '\0' && *line != '#';
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
@@ -42,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char *line = strsep(&next, "\n");
         struct keys_entry entry = {.line = 1};
         line[strcspn(line, "\r")] = '\0';
-        if (says_something(line)) {
+        if (!keys_entry_is_none(line)) {
             bool read = keys_entry_parse(line, &entry, &err) == 0;
             fuzz_check(read || !good, "a good file has good lines");
             if (read) {
