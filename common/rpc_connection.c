@@ -37,41 +37,46 @@
 
 /* What is waited for. */
 enum step { STEP_SEND, STEP_RECEIVE, STEP_PAUSE };
+#define STEPS (STEP_PAUSE + 1)
 
 struct rpc_connection {
     nng_socket socket;
     nng_dialer dialer;
-    nng_aio *aio;
-    nng_aio *pause; /* an aio that has slept once ends its timeouts as successes */
+    /* One a step: in nng 1.5 the timeout of an aio's last operation may end its next
+     * one, and an aio that has slept once ends its timeouts as successes. */
+    nng_aio *aios[STEPS];
     char *url;
     int64_t stuck_ms;    /* since when nothing could be sent; 0: the last was sent */
     int64_t patience_ms; /* with that, before another dialer is made */
     atomic_uint redials;
     _Atomic int64_t heard_ms;
 
-    pthread_mutex_t lock; /* guards the next two */
+    pthread_mutex_t lock; /* guards what follows; ids are 0 while there is none */
     bool cancelled;       /* for good */
-    nng_pipe pipe;        /* the connection; its id is 0 while there is none */
+    nng_pipe starting;    /* a connection that may not be closed yet, or was removed */
+    nng_pipe pipe;        /* the connection */
 };
 
-static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
+/* A pipe that another thread closes before REQ has started it makes nng 1.5 abort the
+ * process (req0_pipe_start), so it is ours to close only after ADD_POST; which may come
+ * after REM_POST. */
+static void pipe_changed(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct rpc_connection *connection = arg;
 
-    (void)event;
     pthread_mutex_lock(&connection->lock);
-    connection->pipe = pipe;
-    pthread_mutex_unlock(&connection->lock);
-}
-
-static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    struct rpc_connection *connection = arg;
-
-    (void)event;
-    pthread_mutex_lock(&connection->lock);
-    if (connection->pipe.id == pipe.id) {
-        connection->pipe.id = 0;
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        connection->starting = pipe;
+    } else {
+        if (connection->pipe.id == pipe.id) {
+            connection->pipe.id = 0;
+        }
+        if (connection->starting.id == pipe.id) {
+            connection->starting.id = 0;
+            if (event == NNG_PIPE_EV_ADD_POST) {
+                connection->pipe = pipe;
+            }
+        }
     }
     pthread_mutex_unlock(&connection->lock);
 }
@@ -102,7 +107,7 @@ static int
 take_step(struct rpc_connection *connection, enum step step, int64_t timeout_ms)
 {
     nng_duration duration = (nng_duration)(timeout_ms < 1 ? 1 : timeout_ms);
-    nng_aio *aio = step == STEP_PAUSE ? connection->pause : connection->aio;
+    nng_aio *aio = connection->aios[step];
 
     pthread_mutex_lock(&connection->lock);
     if (connection->cancelled) {
@@ -283,7 +288,7 @@ static void redial(struct rpc_connection *connection, bool stuck)
     }
 }
 
-/* nng's result; the message is the connection's aio's, still if it was not 0. It is not
+/* nng's result; the message is the sending aio's, still if it was not 0. It is not
  * sent again here: nng 1.5 says at times that it has sent what is given to it at the
  * moment in which its time was over. */
 static int send_message(struct rpc_connection *connection, int64_t timeout_ms)
@@ -315,12 +320,12 @@ enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
 {
     int64_t left_ms = exchange->end_ms - clock_monotonic_ms();
 
-    nng_aio_set_msg(connection->aio, message);
+    nng_aio_set_msg(connection->aios[STEP_SEND], message);
     int rc = send_message(
         connection, left_ms < exchange->connect_ms ? left_ms : exchange->connect_ms);
     if (rc != 0) {
         nng_msg_free(message);
-        nng_aio_set_msg(connection->aio, NULL);
+        nng_aio_set_msg(connection->aios[STEP_SEND], NULL);
         return sending_failed(connection, exchange, rc, err);
     }
     rc = take_step(connection, STEP_RECEIVE, exchange->end_ms - clock_monotonic_ms());
@@ -329,7 +334,7 @@ enum rpc_end rpc_connection_exchange(struct rpc_connection *connection,
     }
     atomic_store(&connection->heard_ms, clock_monotonic_ms());
     connection->patience_ms = REDIAL_MIN_MS;
-    *out_answer = nng_aio_get_msg(connection->aio);
+    *out_answer = nng_aio_get_msg(connection->aios[STEP_RECEIVE]);
     return RPC_ANSWERED;
 }
 
@@ -354,8 +359,9 @@ void rpc_connection_cancel(struct rpc_connection *connection)
     pthread_mutex_lock(&connection->lock);
     connection->cancelled = true;
     pthread_mutex_unlock(&connection->lock);
-    nng_aio_cancel(connection->aio);
-    nng_aio_cancel(connection->pause);
+    for (int i = 0; i < STEPS; i++) {
+        nng_aio_cancel(connection->aios[i]);
+    }
 }
 
 int64_t rpc_connection_heard_ms(const struct rpc_connection *connection)
@@ -391,11 +397,13 @@ static int open_socket(struct rpc_connection *connection, size_t size_max)
 {
     int rc = nng_req0_open(&connection->socket);
 
-    if (rc != 0 || (rc = nng_aio_alloc(&connection->aio, NULL, NULL)) != 0 ||
-        (rc = nng_aio_alloc(&connection->pause, NULL, NULL)) != 0) {
+    for (int i = 0; rc == 0 && i < STEPS; i++) {
+        rc = nng_aio_alloc(&connection->aios[i], NULL, NULL);
+    }
+    if (rc != 0) {
         return rc;
     }
-    nng_aio_set_timeout(connection->pause, NNG_DURATION_INFINITE);
+    nng_aio_set_timeout(connection->aios[STEP_PAUSE], NNG_DURATION_INFINITE);
     const struct {
         const char *name;
         nng_duration value;
@@ -416,13 +424,12 @@ static int open_socket(struct rpc_connection *connection, size_t size_max)
 static int dial(struct rpc_connection *connection)
 {
     nng_socket socket = connection->socket;
+    const nng_pipe_ev events[] = {
+        NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST, NNG_PIPE_EV_REM_POST};
     int rc = nng_dialer_create(&connection->dialer, socket, connection->url);
 
-    if (rc == 0) {
-        rc = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, pipe_added, connection);
-    }
-    if (rc == 0) {
-        rc = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, pipe_removed, connection);
+    for (size_t i = 0; rc == 0 && i < sizeof(events) / sizeof(events[0]); i++) {
+        rc = nng_pipe_notify(socket, events[i], pipe_changed, connection);
     }
     return rc == 0 ? nng_dialer_start(connection->dialer, NNG_FLAG_NONBLOCK) : rc;
 }
@@ -445,8 +452,9 @@ int rpc_connection_open(const char *url,
     if (rc != 0) {
         // The socket, which never had a connection, is left behind.
         (void)set_nng_error(err, rc, url);
-        nng_aio_free(connection->aio);
-        nng_aio_free(connection->pause);
+        for (int i = 0; i < STEPS; i++) {
+            nng_aio_free(connection->aios[i]);
+        }
         pthread_mutex_destroy(&connection->lock);
         free(connection->url);
         free(connection);
