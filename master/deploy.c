@@ -60,16 +60,28 @@ static struct api_version *version_of(const struct state *state,
     return version;
 }
 
-// An endpoint belongs to one name, in the cluster and in the file.
+static bool has_name(const struct api_specs *specs, const char *name)
+{
+    for (size_t i = 0; i < specs->count; i++) {
+        if (strcmp(specs->specs[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// An endpoint belongs to one name, in the cluster and in the file, of which the latter
+// is checked already: whoever is in it, too, has another one afterwards.
 static int check_endpoint(const struct state *state,
                           const struct caller *caller,
+                          const struct api_specs *specs,
                           const struct api_spec *spec,
                           struct error *err)
 {
     for (size_t i = 0; i < state->api_count; i++) {
         const struct api_version *other = state->apis[i];
         if (strcmp(other->endpoint, spec->endpoint) == 0 &&
-            strcmp(other->name, spec->name) != 0) {
+            !has_name(specs, other->name)) {
             return error_set_kind(err,
                                   ERROR_INVALID_ARGUMENT,
                                   "spec.duplicate_endpoint",
@@ -151,7 +163,7 @@ static int check_all(const struct state *state,
 {
     for (size_t i = 0; i < specs->count; i++) {
         if (check_scope(caller, &specs->specs[i], err) != 0 ||
-            check_endpoint(state, caller, &specs->specs[i], err) != 0 ||
+            check_endpoint(state, caller, specs, &specs->specs[i], err) != 0 ||
             check_compute(state, &specs->specs[i], err) != 0) {
             return -1;
         }
@@ -215,6 +227,23 @@ static int deploy_one(struct state *state,
     return stored;
 }
 
+// Of those that get another one, so that they can be exchanged.
+static int free_endpoints(const struct state *state,
+                          const struct api_specs *specs,
+                          struct error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < specs->count && result == 0; i++) {
+        const struct api_spec *spec = &specs->specs[i];
+        const struct api_version *current = state_api(state, spec->name);
+        if (current && strcmp(current->endpoint, spec->endpoint) != 0) {
+            result = store_api_free_endpoint(state->store, spec->name, err);
+        }
+    }
+    return result;
+}
+
 int deploy_handle(struct state *state, const struct request *request, struct error *err)
 {
     const Cortex__V1__DeployRequest *said =
@@ -224,7 +253,8 @@ int deploy_handle(struct state *state, const struct request *request, struct err
     if (prepared->error.code != ERROR_OK) {
         return error_copy(err, &prepared->error);
     }
-    if (check_all(state, &request->caller, &prepared->specs, err) != 0) {
+    if (check_all(state, &request->caller, &prepared->specs, err) != 0 ||
+        free_endpoints(state, &prepared->specs, err) != 0) {
         return -1;
     }
     Cortex__V1__DeployReply *reply = message_new(&cortex__v1__deploy_reply__descriptor);

@@ -50,6 +50,8 @@ void store_set_scanning(struct store *store, bool on);
 int store_api_put(struct store *store,
                   const struct api_version *version,
                   struct error *err);
+/* Until the next put of this name others may take its endpoint. */
+int store_api_free_endpoint(struct store *store, const char *name, struct error *err);
 int store_api_delete(struct store *store, const char *name, struct error *err);
 /* Calls `each` with every current version, by name; what it gets is borrowed. */
 typedef int (*store_api_fn)(void *arg,

@@ -84,6 +84,13 @@ int store_api_put(struct store *store,
                      version->api_id);
 }
 
+int store_api_free_endpoint(struct store *store, const char *name, struct error *err)
+{
+    // Endpoints begin with a slash, names do not.
+    return store_run(
+        store, err, "UPDATE api SET endpoint = name WHERE name = ?1", "t", name);
+}
+
 int store_api_delete(struct store *store, const char *name, struct error *err)
 {
     if (store_run(store, err, "DELETE FROM api WHERE name = ?1", "t", name) != 0) {

@@ -33,10 +33,12 @@ static bool is_token(const char *text)
 }
 
 /* libmicrohttpd 0.9.75 adds a folded line to the name of the header it continues, so
- * that "Transfer-Encoding:" with "chunked" on the next line hides there. */
+ * that "Transfer-Encoding:" with "chunked" on the next line hides there; and a key that
+ * is not seen makes two jobs of one submission. */
 static bool is_folded(const char *name)
 {
-    static const char *const names[] = {"Content-Length", "Transfer-Encoding"};
+    static const char *const names[] = {
+        "Content-Length", "Transfer-Encoding", "Idempotency-Key"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t size = strlen(names[i]);

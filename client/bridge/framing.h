@@ -18,7 +18,7 @@ struct framing {
     unsigned lengths;   /* Content-Length headers */
     unsigned encodings; /* Transfer-Encoding headers */
     unsigned hosts;     /* Host headers */
-    bool odd_name;      /* a name that is no token, or hides a folded length */
+    bool odd_name;      /* a name that is no token, or hides a folded line */
     bool odd_length;    /* one that is not just digits */
     bool odd_encoding;  /* one that is not "chunked" */
     uint64_t length;    /* bytes of the body; 0 if not said; huge ones are UINT64_MAX */

@@ -99,6 +99,21 @@ an_endpoint_belongs_to_one_api_and_a_file_is_taken_whole_or_not(void **state)
         deployed(master, API("c", "  networking: {endpoint: /a}\n"))->n_results, 1);
 }
 
+static void endpoints_are_exchanged_in_one_deploy(void **state)
+{
+    struct master_fixture *master = *state;
+
+    (void)deployed(master, API("a", "") API("b", "") API("c", ""));
+    (void)deployed(master,
+                   API("a", "  networking: {endpoint: /b}\n")
+                       API("b", "  networking: {endpoint: /c}\n")
+                           API("c", "  networking: {endpoint: /a}\n"));
+    fixture_restart(master);
+    assert_string_equal(get_api(master, "a")->api->endpoint, "/b");
+    assert_string_equal(get_api(master, "b")->api->endpoint, "/c");
+    assert_string_equal(get_api(master, "c")->api->endpoint, "/a");
+}
+
 static void jobs_stay_with_the_version_they_were_submitted_to(void **state)
 {
     struct master_fixture *master = *state;
@@ -247,6 +262,7 @@ int main(void)
         HOLDS(an_older_definition_can_be_deployed_again),
         HOLDS(what_is_deployed_survives_a_restart),
         HOLDS(an_endpoint_belongs_to_one_api_and_a_file_is_taken_whole_or_not),
+        HOLDS(endpoints_are_exchanged_in_one_deploy),
         HOLDS(jobs_stay_with_the_version_they_were_submitted_to),
         HOLDS(deleting_an_api_stops_its_jobs_and_frees_its_name),
         HOLDS(a_delete_survives_a_crash_right_behind_its_answer),

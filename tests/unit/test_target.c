@@ -324,6 +324,7 @@ static void a_body_whose_end_is_in_doubt_is_refused(void **state)
         {{"Content-Length ", "1"}},
         {{"Transfer-Encoding\t", "chunked"}},
         {{"Transfer-Encodingchunked", ""}},
+        {{"Idempotency-Keymine", ""}},
         {{"content-length3", "2"}},
         {{"", "1"}},
         {{"X Y", "1"}},
