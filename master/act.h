@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* act.h - how decisions are carried out
  *
- * Owns everything that waits: the pool's threads, the enqueuers, the job logs, the
- * object stores. Requests come in here from nng's threads, are prepared if they need
- * it, and go to the loop; the loop's actions come back here after the commit. */
+ * Owns everything that waits: the pool's threads, the enqueuings, the job logs, the
+ * object stores. The loop's actions come here after the commit. */
 #ifndef CORTEX_MASTER_ACT_H
 #define CORTEX_MASTER_ACT_H
 
@@ -13,8 +12,7 @@
 #include "master/loop.h"
 #include "master/routes.h"
 
-#define ACT_POOL_THREADS       4 /* requests and payloads */
-#define ACT_ENQUEUE_THREADS    4 /* jobs that enqueue at a time; more wait their turn */
+#define ACT_POOL_THREADS       4           /* requests and payloads */
 #define ACT_PAYLOAD_CACHE_SIZE (64u << 20) /* bytes of segments in memory */
 
 struct act;
@@ -39,7 +37,7 @@ void act_leave(struct act *act);
 /* Stops enqueuing, finishes what the pool has, writes the logs. */
 void act_destroy(struct act *act);
 
-/* A call that came in; owns it. Any thread, never blocks. */
+/* dispatch_request with what is owned here. */
 void act_request(struct act *act, const struct route *route, struct rpc_call *call);
 
 /* loop_act_fn; arg is the struct act. */

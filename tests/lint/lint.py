@@ -65,6 +65,7 @@ WIRE_HEADER_USERS = [
     "agent/session.c",
     "client/api.c",
     "master/act.c",
+    "master/dispatch.c",
     "master/services.c",
 ] + [f"master/{name}.[ch]" for name in MASTER_HANDLERS]
 
@@ -80,7 +81,8 @@ LAYERS = {
 }
 
 # Arrows inside the master go from a lower number to a higher one or stay level.
-MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "courier": 1, "loop": 2, "routes": 3, "prepare": 3}
+MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "courier": 1, "dispatch": 1,
+                "enqueuings": 1, "loop": 2, "routes": 3, "prepare": 3}
 MASTER_RANKS.update({name: 4 for name in MASTER_HANDLERS if name != "routes"})
 PURE_MASTER = (
     "api_spec submission json_stream glob partition job batch worker scheduler"
