@@ -85,7 +85,7 @@ MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "courier": 1, "
                 "enqueuings": 1, "loop": 2, "routes": 3, "prepare": 3}
 MASTER_RANKS.update({name: 4 for name in MASTER_HANDLERS if name != "routes"})
 PURE_MASTER = (
-    "api_spec submission json_stream glob partition job batch worker scheduler"
+    "api_document api_spec submission json_stream glob partition job batch worker scheduler"
 ).split()
 PURE_FORBIDDEN = [
     "time.h", "sys/time.h", "sys/timerfd.h", "common/clock.h",                # clock
