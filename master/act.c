@@ -250,6 +250,15 @@ static void read_log(struct act *act, const struct action *action)
                 action->call);
 }
 
+static void close_job(struct act *act, uint64_t job_id)
+{
+    char *payloads = prepare_payload_url(&act->prepare, job_id);
+
+    joblog_close(act->joblog, job_id);
+    payload_cache_forget(act->payloads, payloads);
+    free(payloads);
+}
+
 static void forget_job(void *arg)
 {
     struct errand *errand = arg;
@@ -305,8 +314,8 @@ void act_carry_out(void *arg, struct action *action)
                       NULL,
                       NULL);
         break;
-    case ACTION_LOG_CLOSE:
-        joblog_close(act->joblog, action->job_id);
+    case ACTION_JOB_CLOSE:
+        close_job(act, action->job_id);
         break;
     case ACTION_LOG_READ:
         read_log(act, action);

@@ -75,7 +75,7 @@ void finish_forget(struct state *state, struct job *job)
         roster_count_job(&state->roster, job_id) > 0) {
         return;
     }
-    outbox_add(&state->outbox, ACTION_LOG_CLOSE)->job_id = job_id;
+    outbox_add(&state->outbox, ACTION_JOB_CLOSE)->job_id = job_id;
     (void)map_remove(&state->jobs, job_id);
     job_destroy(job);
 }

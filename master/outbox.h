@@ -23,7 +23,7 @@ enum action_type {
     ACTION_ENQUEUE,        /* job_id, last: start, or go on behind that segment */
     ACTION_ENQUEUE_CANCEL, /* job_id */
     ACTION_LOG,            /* job_id, text: lines for the job's log */
-    ACTION_LOG_CLOSE,      /* job_id: nothing more will be written to its log */
+    ACTION_JOB_CLOSE,      /* job_id: it is over and its workers have left */
     ACTION_LOG_READ,       /* call (a ReadLog), job_id, closed */
     ACTION_LOG_APPEND,     /* call (an AppendLog) */
     ACTION_PROJECT_READ,   /* call (a GetProject) */

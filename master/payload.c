@@ -287,6 +287,16 @@ void payload_cache_destroy(struct payload_cache *cache)
     }
 }
 
+// Unless it is in use.
+static void drop(struct payload_cache *cache, struct entry *entry)
+{
+    if (entry->ready && entry->readers == 0) {
+        cache->bytes -= entry->data.size;
+        list_remove(cache, entry);
+        entry_destroy(entry);
+    }
+}
+
 // Drops what was not used for longest, until the bound holds or all is in use.
 static void shrink(struct payload_cache *cache)
 {
@@ -294,13 +304,24 @@ static void shrink(struct payload_cache *cache)
 
     while (entry && cache->bytes > cache->bytes_max) {
         struct entry *newer = entry->newer;
-        if (entry->ready && entry->readers == 0) {
-            cache->bytes -= entry->data.size;
-            list_remove(cache, entry);
-            entry_destroy(entry);
-        }
+        drop(cache, entry);
         entry = newer;
     }
+}
+
+void payload_cache_forget(struct payload_cache *cache, const char *prefix_url)
+{
+    size_t size = strlen(prefix_url);
+
+    (void)pthread_mutex_lock(&cache->lock);
+    for (struct entry *entry = cache->newest; entry;) {
+        struct entry *older = entry->older;
+        if (strncmp(entry->url, prefix_url, size) == 0 && entry->url[size] == '/') {
+            drop(cache, entry);
+        }
+        entry = older;
+    }
+    (void)pthread_mutex_unlock(&cache->lock);
 }
 
 static struct entry *find(struct payload_cache *cache, const char *url)

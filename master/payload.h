@@ -84,6 +84,9 @@ int payload_cache_read(struct payload_cache *cache,
                        uint32_t *out_count,
                        struct error *err);
 
+/* The job's segments leave memory, but for those that are being read. */
+void payload_cache_forget(struct payload_cache *cache, const char *prefix_url);
+
 /* Deletes all segments of a job; none is fine. Blocks. */
 int payload_delete(struct object_store *store,
                    const char *prefix_url,

@@ -179,7 +179,7 @@ static void a_job_that_is_over_cannot_be_stopped(void **state)
     fixture_sync(master, &agent);
     fixture_worker_of(&agent, job_id)->state = WORKER(EXITED);
     fixture_sync(master, &agent);
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 1);
     assert_null(state_job(&master->state, job_id)); // its worker has left
     err = fixture_error(master, stop(master, "", job_id));
     assert_string_equal(err->kind, "batchapi.job_is_not_in_progress");

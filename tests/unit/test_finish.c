@@ -49,10 +49,10 @@ static void without_on_job_complete_the_last_batch_ends_the_job(void **state)
     fixture_sync(master, &agent);
     assert_int_equal(worker->wish, WISH(DRAIN));
     assert_true(worker->closes_job);
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 0);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 0);
     leave(master, &agent, worker, FAILURE(UNSPECIFIED));
     assert_int_equal(agent.worker_count, 0);
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 1);
 }
 
 static void the_closing_worker_leaves_when_all_others_have(void **state)
@@ -82,7 +82,7 @@ static void the_closing_worker_leaves_when_all_others_have(void **state)
     assert_true(agent.workers[0].closes_job);
     leave(master, &agent, &agent.workers[0], FAILURE(UNSPECIFIED));
     assert_false(fixture_logged(master, "job has been completed"));
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 1);
 }
 
 static void if_the_closing_worker_dies_the_log_is_closed_without_it(void **state)
@@ -104,7 +104,7 @@ static void if_the_closing_worker_dies_the_log_is_closed_without_it(void **state
     leave(master, &agent, &agent.workers[0], FAILURE(UNSPECIFIED));
     assert_true(
         fixture_logged(master, "no batches left in queue, job has been completed\n"));
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 1);
 }
 
 static void one_failed_batch_makes_it_completed_with_failures(void **state)

@@ -20,11 +20,11 @@ static void actions_come_out_in_the_order_they_went_in(void **state)
     assert_null(outbox_take(&outbox));
     for (int round = 0; round < 2; round++) { // emptied, it is as good as new
         for (uint64_t id = 1; id <= 3; id++) {
-            outbox_add(&outbox, ACTION_LOG_CLOSE)->job_id = id;
+            outbox_add(&outbox, ACTION_JOB_CLOSE)->job_id = id;
         }
         for (uint64_t id = 1; id <= 3; id++) {
             struct action *action = outbox_take(&outbox);
-            assert_int_equal(action->type, ACTION_LOG_CLOSE);
+            assert_int_equal(action->type, ACTION_JOB_CLOSE);
             assert_int_equal(action->job_id, id);
             action_free(action);
         }

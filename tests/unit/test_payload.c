@@ -258,6 +258,25 @@ static void another_segment_in_its_place_is_data_loss(void **state)
     payload_cache_destroy(cache);
 }
 
+static void what_is_forgotten_is_read_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct payload_segment segment;
+    struct payload_cache *cache = payload_cache_create(fixture->store, 1 << 20);
+    uint32_t count = 0;
+
+    assert_int_equal(write_all(fixture, 5, 5, &segment), 1);
+    assert_int_equal(read_run(fixture, cache, &segment, 0, 1, 9, &count, NULL), 0);
+    assert_int_equal(payload_delete(fixture->store, fixture->prefix, NULL), 0);
+    char *shorter = memory_strndup(fixture->prefix, strlen(fixture->prefix) - 1);
+    payload_cache_forget(cache, shorter); // another job's
+    free(shorter);
+    assert_int_equal(read_run(fixture, cache, &segment, 0, 1, 9, &count, NULL), 0);
+    payload_cache_forget(cache, fixture->prefix);
+    assert_int_equal(read_run(fixture, cache, &segment, 0, 1, 9, &count, NULL), -1);
+    payload_cache_destroy(cache);
+}
+
 static void a_missing_segment_is_data_loss(void **state)
 {
     struct fixture *fixture = *state;
@@ -357,6 +376,7 @@ int main(void)
         TEST(a_segment_is_closed_at_its_limits_and_takes_one_larger_batch),
         TEST(every_damaged_byte_is_data_loss_that_names_the_url),
         TEST(another_segment_in_its_place_is_data_loss),
+        TEST(what_is_forgotten_is_read_anew),
         TEST(a_missing_segment_is_data_loss),
         TEST(a_cached_segment_is_read_once),
         TEST(many_threads_share_a_small_cache),

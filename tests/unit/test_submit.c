@@ -214,7 +214,7 @@ static void an_enqueuing_that_failed_ends_the_job_and_says_why(void **state)
     assert_string_equal(job->reason,
                         "failed to enqueue all batches: file 7 is no JSON");
     assert_true(fixture_logged(master, "file 7 is no JSON"));
-    assert_int_equal(fixture_count(master, ACTION_LOG_CLOSE, job_id), 1);
+    assert_int_equal(fixture_count(master, ACTION_JOB_CLOSE, job_id), 1);
 }
 
 static void an_enqueuer_is_told_that_its_job_is_over(void **state)
