@@ -625,7 +625,7 @@ static void a_sealed_call_to_a_clear_server_says_nothing_and_fails(void **state)
     int before = atomic_load(&calls);
     struct error err;
 
-    rpc_client_set_timeout(client, 500);
+    rpc_client_set_retry(client, false);
     assert_int_equal(call_info(client, NULL, &err), -1);
     assert_int_equal(err.code, ERROR_UNAVAILABLE);
     assert_int_equal(atomic_load(&calls), before);
