@@ -53,8 +53,8 @@ struct rpc_connection {
 
     pthread_mutex_t lock; /* guards what follows; ids are 0 while there is none */
     bool cancelled;       /* for good */
-    nng_pipe starting;    /* a connection that may not be closed yet, or was removed */
-    nng_pipe pipe;        /* the connection */
+    nng_pipe newest;      /* the connection that came last */
+    nng_pipe pipe;        /* the connection, once nng has started it */
 };
 
 /* A pipe that another thread closes before REQ has started it makes nng 1.5 abort the
@@ -65,18 +65,23 @@ static void pipe_changed(nng_pipe pipe, nng_pipe_ev event, void *arg)
     struct rpc_connection *connection = arg;
 
     pthread_mutex_lock(&connection->lock);
-    if (event == NNG_PIPE_EV_ADD_PRE) {
-        connection->starting = pipe;
-    } else {
+    switch (event) {
+    case NNG_PIPE_EV_ADD_PRE:
+        connection->newest = pipe;
+        break;
+    case NNG_PIPE_EV_ADD_POST:
+        if (connection->newest.id == pipe.id) {
+            connection->pipe = pipe;
+        }
+        break;
+    default: // it was removed
+        if (connection->newest.id == pipe.id) {
+            connection->newest.id = 0;
+        }
         if (connection->pipe.id == pipe.id) {
             connection->pipe.id = 0;
         }
-        if (connection->starting.id == pipe.id) {
-            connection->starting.id = 0;
-            if (event == NNG_PIPE_EV_ADD_POST) {
-                connection->pipe = pipe;
-            }
-        }
+        break;
     }
     pthread_mutex_unlock(&connection->lock);
 }

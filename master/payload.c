@@ -53,12 +53,18 @@ static uint32_t checksum_of(const char *data, size_t size)
     return (uint32_t)crc32_z(0, (const unsigned char *)data, size);
 }
 
-char *payload_url(const char *prefix_url, uint64_t number)
+/* What stands between a prefix and the names of its segments. */
+static const char *separator(const char *prefix_url)
 {
     size_t length = strlen(prefix_url);
-    const char *slash = length && prefix_url[length - 1] == '/' ? "" : "/";
 
-    return memory_format("%s%s%08" PRIu64 ".batches", prefix_url, slash, number);
+    return length && prefix_url[length - 1] == '/' ? "" : "/";
+}
+
+char *payload_url(const char *prefix_url, uint64_t number)
+{
+    return memory_format(
+        "%s%s%08" PRIu64 ".batches", prefix_url, separator(prefix_url), number);
 }
 
 struct payload_writer {
@@ -311,17 +317,19 @@ static void shrink(struct payload_cache *cache)
 
 void payload_cache_forget(struct payload_cache *cache, const char *prefix_url)
 {
-    size_t size = strlen(prefix_url);
+    char *prefix = memory_format("%s%s", prefix_url, separator(prefix_url));
+    size_t size = strlen(prefix);
 
     (void)pthread_mutex_lock(&cache->lock);
     for (struct entry *entry = cache->newest; entry;) {
         struct entry *older = entry->older;
-        if (strncmp(entry->url, prefix_url, size) == 0 && entry->url[size] == '/') {
+        if (strncmp(entry->url, prefix, size) == 0 && !strchr(entry->url + size, '/')) {
             drop(cache, entry);
         }
         entry = older;
     }
     (void)pthread_mutex_unlock(&cache->lock);
+    free(prefix);
 }
 
 static struct entry *find(struct payload_cache *cache, const char *url)
@@ -452,9 +460,7 @@ int payload_delete(struct object_store *store,
                    const char *prefix_url,
                    struct error *err)
 {
-    size_t length = strlen(prefix_url);
-    bool slash = length && prefix_url[length - 1] == '/';
-    char *prefix = memory_format("%s%s", prefix_url, slash ? "" : "/");
+    char *prefix = memory_format("%s%s", prefix_url, separator(prefix_url));
     struct object_list *list = NULL;
     struct object_entry entry;
     int got = object_list_open(store, prefix, NULL, &list, err);
