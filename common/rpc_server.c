@@ -475,7 +475,7 @@ const char *rpc_server_url(const struct rpc_server *server)
     return server->url;
 }
 
-void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms)
+unsigned rpc_server_drain(struct rpc_server *server, int64_t timeout_ms)
 {
     struct timespec until;
 
@@ -492,7 +492,9 @@ void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms)
            pthread_cond_timedwait(&server->idle, &server->lock, &until) == 0) {
         continue;
     }
+    unsigned left = server->contexts - server->receiving;
     pthread_mutex_unlock(&server->lock);
+    return left;
 }
 
 int rpc_server_descriptor_drift(struct rpc_server *server)

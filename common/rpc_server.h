@@ -67,8 +67,8 @@ void rpc_server_rekey(struct rpc_server *server,
 const char *rpc_server_url(const struct rpc_server *server);
 
 /* Takes no new call (they are answered UNAVAILABLE) and waits at most timeout_ms until
- * the replies of all others have been sent. */
-void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
+ * the replies of all others have been sent. Returns how many have not. */
+unsigned rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
 
 /* Watchdog for nng's wedge (nng #1636): how many descriptors of this server's
  * connections are still open though their other side has hung up. nng closes such at

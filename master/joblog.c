@@ -45,6 +45,7 @@ struct joblog {
     bool ending;
     /* The thread's own. */
     struct task *waiting;
+    bool released;     /* nobody waits any more */
     uint64_t open_job; /* of the file that is open for appending */
     uint64_t open_chunk;
     uint64_t open_size; /* of the whole log */
@@ -287,11 +288,14 @@ static void do_task(struct joblog *log, struct task *task)
     } else if (task->type == TASK_CLOSE) {
         look_at_waiting(log, task->job_id, true, false);
     } else if (task->type == TASK_RELEASE) {
+        log->released = true;
         look_at_waiting(log, UINT64_MAX, false, true);
     } else if (task->type == TASK_FORGET) {
         forget(log, task->job_id);
         look_at_waiting(log, task->job_id, true, false);
-    } else if (!try_answer(log, task, task->until_ms <= clock_monotonic_ms())) {
+    } else if (!try_answer(log,
+                           task,
+                           log->released || task->until_ms <= clock_monotonic_ms())) {
         task->next = log->waiting;
         log->waiting = task;
         return;

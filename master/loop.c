@@ -170,11 +170,8 @@ int loop_run(struct loop *loop, struct error *err)
 
     while (going_on) {
         going_on = take(loop, &entries);
-        bool failed = decide(loop, entries, err) != 0;
-        if (!failed && !going_on) {
-            route_leave(loop->state);
-        }
-        if (failed || store_commit(loop->state->store, err) != 0) {
+        if (decide(loop, entries, err) != 0 ||
+            store_commit(loop->state->store, err) != 0) {
             drop(loop);
             return -1;
         }

@@ -177,6 +177,21 @@ static bool is_wedged(struct master *master, int64_t *since_ms)
     return wedged;
 }
 
+// Whoever was let in is answered while the loop still runs, which then ends.
+static void *leave(void *arg)
+{
+    struct master *master = arg;
+
+    act_leave(master->act);
+    loop_post(master->loop, route_leave, NULL);
+    unsigned left = rpc_server_drain(master->server, MASTER_DRAIN_MS);
+    if (left > 0) {
+        log_warning("leaving: %u calls are not answered", left);
+    }
+    loop_stop(master->loop);
+    return NULL;
+}
+
 // Waits for a signal to leave, and looks meanwhile after what nobody else does.
 static void *watch(void *arg)
 {
@@ -193,13 +208,22 @@ static void *watch(void *arg)
         look_after_keys(master);
         if (is_wedged(master, &since_ms)) {
             atomic_store(&master->wedged, true);
-            loop_stop(master->loop);
-            return NULL;
+            return leave(master);
         }
     }
     log_info("leaving: got %s", strsignal(signal_number));
-    loop_stop(master->loop);
-    return NULL;
+    return leave(master);
+}
+
+static int start_thread(void *(*run)(void *), struct master *master, struct error *err)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, run, master) != 0) {
+        return error_set(err, ERROR_INTERNAL, "cannot start a thread");
+    }
+    (void)pthread_detach(thread);
+    return 0;
 }
 
 static int probe(struct state *state, void *arg, struct error *err)
@@ -208,9 +232,11 @@ static int probe(struct state *state, void *arg, struct error *err)
     uint32_t boot;
 
     (void)err; // it is still so
+    if (master->well) {
+        return 0; // it leaves
+    }
     if (store_boot(state->store, &boot, NULL) == 0) {
-        master->well = true;
-        loop_stop(master->loop);
+        master->well = start_thread(leave, master, NULL) == 0;
     } else {
         store_rollback(state->store);
     }
@@ -226,17 +252,6 @@ static void *probe_each_second(void *arg)
         loop_post(master->loop, probe, master);
     }
     return NULL;
-}
-
-static int start_thread(void *(*run)(void *), struct master *master, struct error *err)
-{
-    pthread_t thread;
-
-    if (pthread_create(&thread, NULL, run, master) != 0) {
-        return error_set(err, ERROR_INTERNAL, "cannot start a thread");
-    }
-    (void)pthread_detach(thread);
-    return 0;
 }
 
 static void say_ready(const struct master_options *options, const struct master *master)
@@ -271,12 +286,7 @@ serve(struct master *master, const struct master_options *options, struct error 
     }
     key_wipe(&seal, sizeof(seal));
     say_ready(options, master);
-    int result = loop_run(master->loop, err);
-    if (result == 0) {
-        act_leave(master->act);
-        rpc_server_drain(master->server, MASTER_DRAIN_MS);
-    }
-    return result;
+    return loop_run(master->loop, err);
 }
 
 // What a start wants done, and when, is left for one that may write.

@@ -168,6 +168,12 @@ int route_settle(struct state *state, struct error *err)
     // lateness.
     int64_t late_ms = state->now_ms - state->wake_ms;
 
+    if (state->leaving) {
+        control_answer_stops(state, true);
+        sync_answer_all(state);
+        state->wake_ms = INT64_MAX;
+        return 0;
+    }
     if (state->settings.read_only) {
         return 0;
     }
@@ -185,8 +191,10 @@ int route_settle(struct state *state, struct error *err)
     return 0;
 }
 
-void route_leave(struct state *state)
+int route_leave(struct state *state, void *arg, struct error *err)
 {
-    control_answer_stops(state, true);
-    sync_answer_all(state);
+    (void)arg;
+    (void)err;
+    state->leaving = true;
+    return 0;
 }

@@ -60,7 +60,8 @@ int route_handle(struct state *state,
  * calls. Nothing is for a master that only reads. -1 only when the store failed. */
 int route_settle(struct state *state, struct error *err);
 
-/* The last step before the process ends: nobody is left waiting. */
-void route_leave(struct state *state);
+/* A message (loop.h): the process is about to end. This step and all that follow answer
+ * whom they left waiting otherwise, and do nothing else that is due. */
+int route_leave(struct state *state, void *arg, struct error *err);
 
 #endif

@@ -70,6 +70,7 @@ struct state {
     int64_t wake_ms;     /* when something is due at the latest */
     bool schedule_dirty; /* demand or room changed: place workers anew */
     bool work_appeared;  /* batches became ready: tell hungry workers */
+    bool leaving;        /* the process is about to end (route_leave) */
 };
 
 /* Opens nothing; the store is the caller's. Counts the start (store_boot). */

@@ -17,7 +17,7 @@ import unittest
 
 from ledger import Ledgered
 from scenario import PREDICTOR
-from support import children_of, dose, kill_process, start_time, wait_until, write_project
+from support import children_of, dose, kill_process, said, start_time, wait_until, write_project
 
 ITEMS = 120
 
@@ -107,7 +107,8 @@ class Drains(Ledgered):
     def test_what_is_in_flight_is_answered(self):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             for _ in range(dose(1, 20)):
-                master = self.cluster.daemon("master")["pid"]
+                row = self.cluster.daemon("master")
+                master = row["pid"]
                 bridge = self.cluster.daemon("bridge")["pid"]
                 answers = self.in_flight(pool, master)
                 os.kill(bridge, signal.SIGTERM)
@@ -122,6 +123,7 @@ class Drains(Ledgered):
                 os.kill(master, signal.SIGTERM)
                 kill_process(master, signal.SIGCONT)
                 wait_until(lambda: not start_time(master), "the master has left")
+                self.assertNotIn("not answered", said(row))
                 self.cluster.restart()
                 self.acknowledge_all(answers)
         self.assert_exact("SIGTERM to bridge and master with 16 submissions in flight",

@@ -27,7 +27,7 @@ from support import dose, wait_until  # noqa: E402
 
 SANITIZED = bool(os.environ.get("CORTEX_SANITIZED"))  # freed memory is kept there
 HURRIED, UNREAD, SLOW = dose(200, 10000), dose(50, 500), dose(100, 2000)
-SLOW_S = dose(3, 30)
+WHILE_S = dose(3, 30)
 SPARE_DESCRIPTORS, SPARE_MB = 45, 48  # nng may be wedged by up to 32 and stay so
 GET = b"GET /squares HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -131,19 +131,29 @@ def come(ways, url, silent=False):
             time.sleep(0.05)
 
 
-def hurry(url, ways, what):
-    for _ in range(HURRIED):
+def hurry(url, ways, what, seconds):
+    began = time.monotonic()
+    for number in range(HURRIED):
+        time.sleep(max(0, began + seconds * number / HURRIED - time.monotonic()))
         stranger = come(ways, url)
         stranger.send(what())
         random.choice((Stranger.hang_up, Stranger.close))(stranger)
 
 
 def be_in_a_hurry(url, ways):
-    hurry(url, ways, ways.hurried)
+    hurry(url, ways, ways.hurried, WHILE_S)
+
+
+def flood(url, ways):
+    hurry(url, ways, ways.hurried, 0)
 
 
 def talk_garbage(url, ways):
-    hurry(url, ways, ways.garbage)
+    hurry(url, ways, ways.garbage, WHILE_S)
+
+
+def flood_with_garbage(url, ways):
+    hurry(url, ways, ways.garbage, 0)
 
 
 def never_read(url, ways):
@@ -155,14 +165,14 @@ def never_read(url, ways):
             stranger.send(ways.unread())
         except BlockingIOError:
             pass  # it is not read any more
-    time.sleep(1)
+    time.sleep(WHILE_S)
     for stranger in there:
         stranger.close()
 
 
 def be_slow(url, ways):
     there = [come(ways, url, silent=True) for _ in range(SLOW)]
-    for second in range(SLOW_S):
+    for second in range(WHILE_S):
         for stranger in there:
             stranger.send(ways.drip[second:second + 1])
         time.sleep(1)
@@ -186,10 +196,13 @@ def elsewhere(strangers, url, ways):
 
 
 KINDS = [
-    (f"{HURRIED} with many requests at once and a hang-up", be_in_a_hurry),
-    (f"{HURRIED} with garbage", talk_garbage),
+    ("nobody", lambda *_: time.sleep(WHILE_S)),
+    (f"{HURRIED} in {WHILE_S} s with many requests at once and a hang-up", be_in_a_hurry),
+    (f"{HURRIED} in {WHILE_S} s with garbage", talk_garbage),
     (f"{UNREAD} that never read", never_read),
     (f"{SLOW} with a byte a second", be_slow),
+    (f"{HURRIED} as fast as they can, with many requests at once", flood),
+    (f"{HURRIED} as fast as they can, with garbage", flood_with_garbage),
 ]
 
 
@@ -207,11 +220,11 @@ class Strangers(Scenario):
         pid, before, before_mb = row["pid"], descriptors(row["pid"]), memory_mb(row["pid"])
         with Asker(lambda: self.cluster.job("squares", job)) as asker:
             time.sleep(0.5)
-            for kind, strangers in [("nobody", lambda *_: None), *KINDS]:
+            for kind, strangers in KINDS:
                 elsewhere(strangers, row["address"], ways)
                 wait_until(lambda: len(asker.times) > 20 or asker.failure, "others are served")
                 times, asker.times = asker.times, []
-                print(f"{ways.role}, {kind}: 99 % of others answered within "
+                print(f"{ways.role}, {kind}: of {len(times)} others 99 % answered within "
                       f"{percentile(times, 0.99):.0f} ms", flush=True)
         wait_until(lambda: descriptors(pid) <= before + SPARE_DESCRIPTORS,
                    f"the {ways.role} is back at {before} descriptors")
