@@ -157,15 +157,17 @@ def flood_with_garbage(url, ways):
 
 
 def never_read(url, ways):
-    there = [come(ways, url) for _ in range(UNREAD)]
-    for stranger in there:
+    there = []
+    for _ in range(UNREAD):
+        time.sleep(WHILE_S / UNREAD)
+        stranger = come(ways, url)
+        there.append(stranger)
         stranger.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stranger.socket.setblocking(False)
         try:
             stranger.send(ways.unread())
         except BlockingIOError:
             pass  # it is not read any more
-    time.sleep(WHILE_S)
     for stranger in there:
         stranger.close()
 
