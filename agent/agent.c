@@ -1,43 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent.c - what an agent decides: which workers to run, what to ask for, what to tell
  */
+#include "agent/agent.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/agent.h"
+#include "agent/workers.h"
 #include "common/buffer.h"
 
-struct worker {
-    uint64_t id;
-    uint64_t job_id;
-    enum agent_worker_state state;
-    /* What the state becomes once every batch in hand is told: 0 while it lives. So the
-     * master hears what became of a worker's batches before it hears of its end. */
-    enum agent_worker_state end;
-    enum agent_wish wish; /* the master's, or the agent's own when it drains */
-    enum agent_wish told; /* what the effects were last called for */
-    bool closes_job;
-    struct agent_desired_worker start; /* as the master first named it */
-    bool started;                      /* there is room for it: the effect was called */
-    bool desired;                      /* named by the last Sync reply */
-    bool ready;                        /* its job has batches, as far as is known */
-    bool has_on_job_complete;
-    uint32_t pid;
-    enum agent_callback callback;
-    enum agent_worker_failure failure;
-    char *error;
-    uint64_t log_shipped;
-    struct hand hand;
-};
-
 struct agent {
-    struct agent_capacity capacity;
-    struct agent_effects effects;
-    void *arg;
-    struct worker **workers;
-    size_t workers_count;
-    size_t last_found; /* most calls are about the same worker as the one before */
-    bool draining;
+    struct workers workers;
     uint32_t boot; /* of the master, as its last Sync reply told */
     bool registered;
     bool work_pending; /* a Work call is unanswered */
@@ -47,54 +20,8 @@ struct agent {
     uint64_t sync_applied; /* of the newest call whose reply was taken in */
     uint64_t wishes;       /* the newest desired version taken in from this boot */
     uint64_t sync_foreign; /* calls up to it were said to another start of the master */
-    uint64_t changes;      /* counts what the master should hear of at once */
     uint64_t changes_told; /* in the last Sync call built */
 };
-
-/* --- workers ---------------------------------------------------------------------- */
-
-static struct worker *find_worker(struct agent *agent, uint64_t worker_id)
-{
-    size_t n = agent->workers_count;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t at = agent->last_found + i < n ? agent->last_found + i
-                                              : agent->last_found + i - n;
-
-        if (agent->workers[at]->id == worker_id) {
-            agent->last_found = at;
-            return agent->workers[at];
-        }
-    }
-    return NULL;
-}
-
-static void free_worker(struct worker *worker)
-{
-    hand_fini(&worker->hand);
-    free(worker->error);
-    free(worker);
-}
-
-static void
-move_worker(struct agent *agent, struct worker *worker, enum agent_worker_state state)
-{
-    agent_worker_state_move(&worker->state, state);
-    agent->changes++;
-}
-
-static bool over(const struct worker *worker)
-{
-    return worker->end != 0;
-}
-
-static void settle(struct agent *agent, struct worker *worker)
-{
-    if (over(worker) && worker->hand.count == 0 &&
-        !agent_worker_state_final(worker->state)) {
-        move_worker(agent, worker, worker->end);
-    }
-}
 
 struct agent *agent_create(const struct agent_capacity *capacity,
                            const struct agent_effects *effects,
@@ -102,10 +29,7 @@ struct agent *agent_create(const struct agent_capacity *capacity,
 {
     struct agent *agent = memory_zalloc(sizeof(*agent));
 
-    agent->capacity = *capacity;
-    agent->effects = *effects;
-    agent->arg = arg;
-    agent->workers = memory_zalloc(AGENT_WORKERS_MAX * sizeof(struct worker *));
+    workers_init(&agent->workers, capacity, effects, arg);
     return agent;
 }
 
@@ -114,176 +38,8 @@ void agent_destroy(struct agent *agent)
     if (agent == NULL) {
         return;
     }
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        free_worker(agent->workers[i]);
-    }
-    free(agent->workers);
+    workers_fini(&agent->workers);
     free(agent);
-}
-
-/* --- wishes ----------------------------------------------------------------------- */
-
-static void tell_stop(struct agent *agent, struct worker *worker)
-{
-    if (worker->told == AGENT_WISH_STOP) {
-        return;
-    }
-    worker->told = AGENT_WISH_STOP;
-    if (worker->started) {
-        agent->effects.stop(agent->arg, worker->id);
-    } else {
-        worker->end = AGENT_WORKER_EXITED; // there is nothing to wait for
-        settle(agent, worker);
-    }
-}
-
-static void tell_drain(struct agent *agent, struct worker *worker)
-{
-    enum agent_leave why = AGENT_LEAVE_EMPTY;
-
-    if (worker->told >= AGENT_WISH_DRAIN || worker->state == AGENT_WORKER_COMPLETING) {
-        return; // on_job_complete is not interrupted: asked again when it has returned
-    }
-    if (worker->state == AGENT_WORKER_INITIALIZING) {
-        tell_stop(agent, worker); // it has nothing to finish
-        return;
-    }
-    if (worker->closes_job) {
-        why = AGENT_LEAVE_CLOSING;
-    } else if (agent->draining) {
-        why = AGENT_LEAVE_QUIETLY;
-    }
-    worker->told = AGENT_WISH_DRAIN;
-    agent->effects.drain(agent->arg, worker->id, why);
-}
-
-static void tell_complete(struct agent *agent, struct worker *worker)
-{
-    if (worker->told == AGENT_WISH_RUN && worker->state == AGENT_WORKER_RUNNING &&
-        worker->hand.held == 0) {
-        worker->told = AGENT_WISH_COMPLETE;
-        worker->callback = AGENT_CALLBACK_BEGUN;
-        move_worker(agent, worker, AGENT_WORKER_COMPLETING);
-        agent->effects.complete(agent->arg, worker->id);
-    }
-}
-
-/* Brings a worker nearer to what is wished of it. Repeats do nothing. */
-static void follow_wish(struct agent *agent, struct worker *worker)
-{
-    if (over(worker)) {
-        return;
-    }
-    switch (worker->wish) {
-    case AGENT_WISH_RUN:
-        break;
-    case AGENT_WISH_COMPLETE:
-        tell_complete(agent, worker);
-        break;
-    case AGENT_WISH_DRAIN:
-        tell_drain(agent, worker);
-        break;
-    case AGENT_WISH_STOP:
-        hand_drop_held(&worker->hand);
-        tell_stop(agent, worker);
-        break;
-    }
-}
-
-static bool has_room(const struct agent *agent, const struct worker *worker)
-{
-    struct agent_capacity taken = worker->start.share;
-
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        const struct worker *other = agent->workers[i];
-
-        if (other->started && !over(other)) {
-            taken.cpu_millis += other->start.share.cpu_millis;
-            taken.memory_bytes += other->start.share.memory_bytes;
-            taken.gpus += other->start.share.gpus;
-        }
-    }
-    return taken.cpu_millis <= agent->capacity.cpu_millis &&
-           taken.memory_bytes <= agent->capacity.memory_bytes &&
-           taken.gpus <= agent->capacity.gpus;
-}
-
-/* Starts those that have waited for another's end. The master counts on what it knows
- * of; one that it gave up, or whose end is under way, still has its room here. */
-static void start_waiting(struct agent *agent)
-{
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        struct worker *worker = agent->workers[i];
-
-        if (!worker->started && !over(worker) && has_room(agent, worker)) {
-            worker->started = true;
-            agent->effects.start(agent->arg, &worker->start);
-        }
-    }
-}
-
-static void add_worker(struct agent *agent, const struct agent_desired_worker *desired)
-{
-    struct worker *worker;
-
-    if (agent->draining || agent->workers_count == AGENT_WORKERS_MAX ||
-        desired->wish >= AGENT_WISH_DRAIN) {
-        return; // the next Sync shows that it is not there
-    }
-    worker = memory_zalloc(sizeof(*worker));
-    worker->id = desired->worker_id;
-    worker->job_id = desired->job_id;
-    worker->state = AGENT_WORKER_INITIALIZING;
-    worker->callback = AGENT_CALLBACK_NOT_BEGUN;
-    worker->wish = desired->wish;
-    worker->told = AGENT_WISH_RUN;
-    worker->start = *desired;
-    worker->desired = true;
-    agent->workers[agent->workers_count++] = worker;
-    agent->changes++;
-}
-
-static void apply_desired(struct agent *agent,
-                          const struct agent_desired_worker *desired)
-{
-    struct worker *worker = find_worker(agent, desired->worker_id);
-
-    if (worker == NULL) {
-        add_worker(agent, desired);
-        return;
-    }
-    worker->desired = true;
-    worker->closes_job = desired->closes_job;
-    // While the agent leaves, only a stop overrides its own wish.
-    if (!agent->draining || desired->wish == AGENT_WISH_STOP) {
-        worker->wish = desired->wish;
-    }
-    follow_wish(agent, worker);
-}
-
-/* Frees the workers that are over and no longer named; stops those that are not over.
- * Not while a Work call may still bring batches for one. */
-static void drop_undesired(struct agent *agent)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        struct worker *worker = agent->workers[i];
-
-        if (!worker->desired && agent_worker_state_final(worker->state) &&
-            worker->hand.count == 0 && !agent->work_pending) {
-            agent->effects.forget(agent->arg, worker->id);
-            free_worker(worker);
-            continue;
-        }
-        if (!worker->desired && !over(worker)) {
-            worker->wish = AGENT_WISH_STOP;
-            follow_wish(agent, worker);
-        }
-        agent->workers[kept++] = worker;
-    }
-    agent->workers_count = kept;
-    agent->last_found = 0;
 }
 
 /* --- the parked conversation ------------------------------------------------------ */
@@ -346,19 +102,19 @@ void agent_sync_build(struct agent *agent,
 
     *out = (struct agent_sync_request){
         .number = ++agent->sync_number,
-        .capacity = agent->capacity,
+        .capacity = agent->workers.capacity,
         .work_number = agent->work_number,
         .desired_version = agent->desired_version,
-        .draining = agent->draining,
+        .draining = agent->workers.leaving,
         .park_ms = park_ms,
         .boot = agent->boot,
     };
-    out->workers = memory_zalloc((agent->workers_count + 1) * sizeof(*out->workers));
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        add_status(out, agent->workers[i]);
-        add_held(out, agent->workers[i], &capacity);
+    out->workers = memory_zalloc((agent->workers.count + 1) * sizeof(*out->workers));
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        add_status(out, agent->workers.all[i]);
+        add_held(out, agent->workers.all[i], &capacity);
     }
-    agent->changes_told = agent->changes;
+    agent->changes_told = agent->workers.changes;
 }
 
 void agent_sync_request_fini(struct agent_sync_request *request)
@@ -382,9 +138,9 @@ void agent_sync_reply_fini(struct agent_sync_reply *reply)
 static void note_ready(struct agent *agent, const struct agent_sync_reply *reply)
 {
     for (size_t i = 0; i < reply->ready_jobs_count; i++) {
-        for (size_t k = 0; k < agent->workers_count; k++) {
-            if (agent->workers[k]->job_id == reply->ready_jobs[i]) {
-                agent->workers[k]->ready = true;
+        for (size_t k = 0; k < agent->workers.count; k++) {
+            if (agent->workers.all[k]->job_id == reply->ready_jobs[i]) {
+                agent->workers.all[k]->ready = true;
             }
         }
     }
@@ -412,7 +168,7 @@ void agent_sync_apply(struct agent *agent,
         agent->sync_foreign = agent->sync_number;
         agent->wishes = 0;
         agent->desired_version = 0;
-        agent->changes++;
+        agent->workers.changes++;
         return;
     }
     if (number <= agent->sync_foreign) {
@@ -421,20 +177,14 @@ void agent_sync_apply(struct agent *agent,
     agent->registered = true;
     agent->wishes = reply->desired_version;
     agent->desired_version = reply->desired_version;
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        agent->workers[i]->desired = false;
-    }
-    for (size_t i = 0; i < reply->workers_count; i++) {
-        apply_desired(agent, &reply->workers[i]);
-    }
-    drop_undesired(agent);
-    start_waiting(agent);
+    workers_desire(
+        &agent->workers, reply->workers, reply->workers_count, agent->work_pending);
     note_ready(agent, reply);
 }
 
 void agent_sync_failed(struct agent *agent)
 {
-    agent->changes++; // whatever it told was not heard
+    agent->workers.changes++; // whatever it told was not heard
     agent->desired_version = 0;
 }
 
@@ -450,9 +200,9 @@ static uint32_t asks_for(const struct agent *agent,
                          int64_t now_ms,
                          int64_t *out_wake_ms)
 {
-    if (agent->draining || !worker->ready || worker->state != AGENT_WORKER_RUNNING ||
-        over(worker) || worker->wish != AGENT_WISH_RUN ||
-        worker->told != AGENT_WISH_RUN) {
+    if (agent->workers.leaving || !worker->ready ||
+        worker->state != AGENT_WORKER_RUNNING || workers_is_over(worker) ||
+        worker->wish != AGENT_WISH_RUN || worker->told != AGENT_WISH_RUN) {
         return 0;
     }
     return hand_wanted(&worker->hand, now_ms, out_wake_ms);
@@ -485,14 +235,14 @@ static bool calls_for_work(const struct agent *agent,
 enum agent_call
 agent_next_call(const struct agent *agent, int64_t now_ms, int64_t *out_wake_ms)
 {
-    if (agent->changes != agent->changes_told || !agent->registered) {
+    if (agent->workers.changes != agent->changes_told || !agent->registered) {
         return AGENT_CALL_SYNC;
     }
     if (agent->work_pending) {
         return AGENT_CALL_NONE;
     }
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (calls_for_work(agent, agent->workers[i], now_ms, out_wake_ms)) {
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        if (calls_for_work(agent, agent->workers.all[i], now_ms, out_wake_ms)) {
             return AGENT_CALL_WORK;
         }
     }
@@ -525,15 +275,15 @@ void agent_work_build(struct agent *agent,
     int64_t wake_ms = INT64_MAX;
     size_t room = 1;
 
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        room += agent->workers[i]->hand.done;
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        room += agent->workers.all[i]->hand.done;
     }
     room = room < AGENT_RESULTS_MAX ? room : AGENT_RESULTS_MAX;
     memset(out, 0, sizeof(*out));
     out->results = memory_zalloc(room * sizeof(*out->results));
-    out->asks = memory_zalloc((agent->workers_count + 1) * sizeof(*out->asks));
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        struct worker *worker = agent->workers[i];
+    out->asks = memory_zalloc((agent->workers.count + 1) * sizeof(*out->asks));
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        struct worker *worker = agent->workers.all[i];
         uint32_t count = asks_for(agent, worker, now_ms, &wake_ms);
 
         tell_results(worker, out);
@@ -560,7 +310,7 @@ void agent_work_request_fini(struct agent_work_request *request)
 /* Whether batches that come for the worker may still be run by it. */
 static bool takes_batches(const struct worker *worker)
 {
-    return worker->state == AGENT_WORKER_RUNNING && !over(worker) &&
+    return worker->state == AGENT_WORKER_RUNNING && !workers_is_over(worker) &&
            worker->told == AGENT_WISH_RUN;
 }
 
@@ -569,7 +319,7 @@ static void take_grant(struct agent *agent,
                        const char *payloads,
                        int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, grant->worker_id);
+    struct worker *worker = workers_find(&agent->workers, grant->worker_id);
 
     if (worker == NULL) {
         return; // never asked for; the lease ends by itself
@@ -582,16 +332,17 @@ static void take_grant(struct agent *agent,
                  grant->sizes[i],
                  now_ms);
         if (takes_batches(worker)) {
-            agent->effects.feed(agent->arg,
-                                &(struct agent_feed){.worker_id = worker->id,
-                                                     .job_id = worker->job_id,
-                                                     .index = grant->first_index + i,
-                                                     .payload = payloads,
-                                                     .size = grant->sizes[i]});
+            agent->workers.effects.feed(
+                agent->workers.arg,
+                &(struct agent_feed){.worker_id = worker->id,
+                                     .job_id = worker->job_id,
+                                     .index = grant->first_index + i,
+                                     .payload = payloads,
+                                     .size = grant->sizes[i]});
         }
         payloads += grant->sizes[i];
     }
-    if (over(worker)) {
+    if (workers_is_over(worker)) {
         hand_give_back(&worker->hand, false, NULL, now_ms);
     } else if (worker->wish == AGENT_WISH_STOP) {
         hand_drop_held(&worker->hand);
@@ -604,9 +355,9 @@ void agent_work_apply(struct agent *agent,
 {
     size_t offset = 0;
 
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (agent->workers[i]->hand.sent > 0) {
-            hand_acknowledge(&agent->workers[i]->hand);
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        if (agent->workers.all[i]->hand.sent > 0) {
+            hand_acknowledge(&agent->workers.all[i]->hand);
         }
     }
     for (size_t i = 0; i < reply->grants_count; i++) {
@@ -622,9 +373,9 @@ void agent_work_apply(struct agent *agent,
     }
     agent->work_pending = false;
     agent->work_number = reply->work_number;
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        follow_wish(agent, agent->workers[i]);
-        settle(agent, agent->workers[i]);
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        workers_follow(&agent->workers, agent->workers.all[i]);
+        workers_settle(&agent->workers, agent->workers.all[i]);
     }
 }
 
@@ -642,30 +393,32 @@ void agent_worker_ready(struct agent *agent,
                         uint32_t pid,
                         int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     (void)now_ms;
-    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_INITIALIZING) {
+    if (worker == NULL || workers_is_over(worker) ||
+        worker->state != AGENT_WORKER_INITIALIZING) {
         return;
     }
     worker->has_on_job_complete = has_on_job_complete;
     worker->pid = pid;
     worker->ready = true; // worth an ask, whatever the last Sync reply said
-    move_worker(agent, worker, AGENT_WORKER_RUNNING);
-    follow_wish(agent, worker);
+    workers_move(&agent->workers, worker, AGENT_WORKER_RUNNING);
+    workers_follow(&agent->workers, worker);
 }
 
 void agent_worker_completed(struct agent *agent, uint64_t worker_id, int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     (void)now_ms;
-    if (worker == NULL || over(worker) || worker->state != AGENT_WORKER_COMPLETING) {
+    if (worker == NULL || workers_is_over(worker) ||
+        worker->state != AGENT_WORKER_COMPLETING) {
         return;
     }
     worker->callback = AGENT_CALLBACK_RETURNED;
-    move_worker(agent, worker, AGENT_WORKER_COMPLETED);
-    follow_wish(agent, worker);
+    workers_move(&agent->workers, worker, AGENT_WORKER_COMPLETED);
+    workers_follow(&agent->workers, worker);
 }
 
 void agent_worker_ended(struct agent *agent,
@@ -675,9 +428,9 @@ void agent_worker_ended(struct agent *agent,
                         bool executing,
                         int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
-    if (worker == NULL || over(worker)) {
+    if (worker == NULL || workers_is_over(worker)) {
         return;
     }
     if (worker->told == AGENT_WISH_STOP) { // its end was our doing, whatever it says
@@ -694,8 +447,8 @@ void agent_worker_ended(struct agent *agent,
     }
     worker->end =
         failure == AGENT_FAILURE_NONE ? AGENT_WORKER_EXITED : AGENT_WORKER_FAILED;
-    settle(agent, worker);
-    start_waiting(agent);
+    workers_settle(&agent->workers, worker);
+    workers_start_waiting(&agent->workers);
 }
 
 bool agent_batch_current(struct agent *agent,
@@ -703,7 +456,7 @@ bool agent_batch_current(struct agent *agent,
                          uint64_t *out_index,
                          uint64_t *out_attempt)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
     struct hand_batch *batch = worker == NULL ? NULL : hand_first_held(&worker->hand);
 
     if (batch == NULL) {
@@ -719,11 +472,11 @@ void agent_batch_ended(struct agent *agent,
                        const struct hand_end *end,
                        int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     if (worker != NULL) {
         hand_end(&worker->hand, end, now_ms);
-        follow_wish(agent, worker);
+        workers_follow(&agent->workers, worker);
     }
 }
 
@@ -732,7 +485,7 @@ void agent_batches_unbegun(struct agent *agent,
                            size_t begun,
                            int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     if (worker != NULL && worker->told == AGENT_WISH_DRAIN) {
         hand_return_rest(&worker->hand, begun, now_ms);
@@ -745,7 +498,7 @@ void agent_batch_stored(struct agent *agent,
                         const char *error,
                         int64_t now_ms)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     if (worker != NULL) {
         (void)hand_stored(&worker->hand, attempt, error, now_ms);
@@ -754,7 +507,7 @@ void agent_batch_stored(struct agent *agent,
 
 void agent_log_shipped(struct agent *agent, uint64_t worker_id, uint64_t mark)
 {
-    struct worker *worker = find_worker(agent, worker_id);
+    struct worker *worker = workers_find(&agent->workers, worker_id);
 
     if (worker != NULL && mark > worker->log_shipped) {
         worker->log_shipped = mark;
@@ -763,8 +516,8 @@ void agent_log_shipped(struct agent *agent, uint64_t worker_id, uint64_t mark)
 
 bool agent_worker_idle(const struct agent *agent, uint64_t worker_id)
 {
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        const struct worker *worker = agent->workers[i];
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        const struct worker *worker = agent->workers.all[i];
 
         if (worker->id == worker_id) {
             return worker->hand.held + worker->hand.storing == 0;
@@ -777,45 +530,28 @@ bool agent_worker_idle(const struct agent *agent, uint64_t worker_id)
 
 void agent_drain(struct agent *agent)
 {
-    if (agent->draining) {
-        return;
-    }
-    agent->draining = true;
-    agent->changes++;
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (agent->workers[i]->wish < AGENT_WISH_DRAIN) {
-            agent->workers[i]->wish = AGENT_WISH_DRAIN;
-        }
-        follow_wish(agent, agent->workers[i]);
+    if (!agent->workers.leaving) {
+        workers_drain(&agent->workers);
     }
 }
 
 void agent_stop(struct agent *agent)
 {
     agent_drain(agent);
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (!over(agent->workers[i])) {
-            tell_stop(agent, agent->workers[i]);
-        }
-    }
+    workers_stop(&agent->workers);
 }
 
 bool agent_has_workers(const struct agent *agent)
 {
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (!agent_worker_state_final(agent->workers[i]->state)) {
-            return true;
-        }
-    }
-    return false;
+    return workers_any(&agent->workers);
 }
 
 bool agent_finished(const struct agent *agent)
 {
-    for (size_t i = 0; i < agent->workers_count; i++) {
-        if (agent->workers[i]->hand.count > 0) {
+    for (size_t i = 0; i < agent->workers.count; i++) {
+        if (agent->workers.all[i]->hand.count > 0) {
             return false;
         }
     }
-    return !agent_has_workers(agent) && agent->changes == agent->changes_told;
+    return !agent_has_workers(agent) && agent->workers.changes == agent->changes_told;
 }

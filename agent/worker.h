@@ -9,7 +9,7 @@
  *
  * Every state may end in FAILED or EXITED; those two are final. The numbers are the
  * wire's (proto/agent.proto). What the master wishes and what the worker was last told
- * are not states: agent.c compares them with the state. Pure. */
+ * are not states: workers.c compares them with the state. Pure. */
 #ifndef CORTEX_AGENT_WORKER_H
 #define CORTEX_AGENT_WORKER_H
 
