@@ -3,6 +3,7 @@
 #include "master/api_field.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buffer.h"
@@ -124,6 +125,12 @@ const char *api_field_string(const struct yaml_node *node, struct error *err)
         return NULL;
     }
     return text;
+}
+
+void api_field_keep(char **text, const char *with)
+{
+    free(*text);
+    *text = memory_strdup(with);
 }
 
 int api_field_int(const struct yaml_node *node,

@@ -22,6 +22,11 @@ struct api_field {
     int (*read)(const struct yaml_node *node, void *target, struct error *err);
 };
 
+/* Characters that names and paths may have, for strspn. */
+#define API_FIELD_LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define API_FIELD_UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define API_FIELD_DIGITS "0123456789"
+
 /* Reads a map; every reader gets the target. */
 int api_field_read(const struct yaml_node *map,
                    const struct api_field *fields,
@@ -37,6 +42,9 @@ int api_field_wrong_type(const struct yaml_node *node,
 /* A string, borrowed from the node; NULL on failure. api_field_string refuses "". */
 const char *api_field_text(const struct yaml_node *node, struct error *err);
 const char *api_field_string(const struct yaml_node *node, struct error *err);
+
+/* A copy of it in place of *text, which is freed. */
+void api_field_keep(char **text, const char *with);
 
 /* A whole number from min to max. */
 int api_field_int(const struct yaml_node *node,
