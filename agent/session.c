@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* session.c - how what the agent decides travels to the master and back */
+#include "agent/session.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/session.h"
+#include "agent/messages.h"
 #include "common/rpc_client.h"
 #include "common/version.h"
 #include "proto/agent.pb-c.h"
@@ -14,26 +16,6 @@
 #define WORK_TIMEOUT_MS  20000
 #define FILES_TIMEOUT_MS 30000
 #define JOIN_TIMEOUT_MS  60000
-
-typedef Cortex__V1__SyncRequest sync_request;
-typedef Cortex__V1__WorkRequest work_request;
-
-/* The domain's numbers are the wire's, so they are converted by a cast. */
-#define SAME(ours, wire) _Static_assert((int)(ours) == (int)(wire), "numbers differ")
-SAME(AGENT_WORKER_INITIALIZING, CORTEX__V1__WORKER_STATE__WORKER_STATE_INITIALIZING);
-SAME(AGENT_WORKER_COMPLETED, CORTEX__V1__WORKER_STATE__WORKER_STATE_COMPLETED);
-SAME(AGENT_WORKER_FAILED, CORTEX__V1__WORKER_STATE__WORKER_STATE_FAILED);
-SAME(AGENT_FAILURE_SETUP, CORTEX__V1__WORKER_FAILURE__WORKER_FAILURE_SETUP);
-SAME(AGENT_FAILURE_CALLBACK, CORTEX__V1__WORKER_FAILURE__WORKER_FAILURE_CALLBACK);
-SAME(AGENT_FAILURE_MACHINE, CORTEX__V1__WORKER_FAILURE__WORKER_FAILURE_MACHINE);
-SAME(AGENT_CALLBACK_NOT_BEGUN,
-     CORTEX__V1__CALLBACK_PROGRESS__CALLBACK_PROGRESS_NOT_BEGUN);
-SAME(AGENT_CALLBACK_RETURNED,
-     CORTEX__V1__CALLBACK_PROGRESS__CALLBACK_PROGRESS_RETURNED);
-SAME(AGENT_WISH_RUN, CORTEX__V1__WORKER_WISH__WORKER_WISH_RUN);
-SAME(AGENT_WISH_STOP, CORTEX__V1__WORKER_WISH__WORKER_WISH_STOP);
-SAME(HAND_SUCCEEDED, CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_SUCCEEDED);
-SAME(HAND_RETURNED, CORTEX__V1__BATCH_OUTCOME__BATCH_OUTCOME_RETURNED);
 
 struct conversation {
     struct session *session;
@@ -86,7 +68,7 @@ static void files_unlock(struct session *session)
     pthread_mutex_unlock(&session->files_mutex);
 }
 
-/* --- Sync ------------------------------------------------------------------------- */
+/* --- Sync and Work ---------------------------------------------------------------- */
 
 static ProtobufCBinaryData agent_id(struct session *session)
 {
@@ -94,111 +76,21 @@ static ProtobufCBinaryData agent_id(struct session *session)
                                  .data = session->options.agent_id};
 }
 
-static void pack_status(const struct agent_worker_status *from,
-                        Cortex__V1__WorkerStatus *out)
+static void run_sync(struct conversation *conversation)
 {
-    cortex__v1__worker_status__init(out);
-    out->worker_id = from->worker_id;
-    out->job_id = from->job_id;
-    out->state = (Cortex__V1__WorkerState)from->state;
-    out->failure = (Cortex__V1__WorkerFailure)from->failure;
-    if (from->error != NULL) {
-        out->error = from->error;
-    }
-    out->has_on_job_complete = from->has_on_job_complete;
-    out->hungry = from->hungry;
-    out->pid = from->pid;
-    out->callback = (Cortex__V1__CallbackProgress)from->callback;
-}
-
-static void pack_held(const struct agent_held_run *from, Cortex__V1__HeldRun *out)
-{
-    cortex__v1__held_run__init(out);
-    out->worker_id = from->worker_id;
-    out->job_id = from->job_id;
-    out->first_index = from->first_index;
-    out->first_attempt = from->first_attempt;
-    out->count = from->count;
-}
-
-static void pack_sync_head(struct session *session,
-                           const struct agent_sync_request *from,
-                           sync_request *out)
-{
+    struct session *session = conversation->session;
+    const Cortex__V1__SyncReply *reply = NULL;
+    Cortex__V1__SyncRequest request;
     union {
         const char *in;
         char *out;
     } release = {.in = version_text()};
 
-    cortex__v1__sync_request__init(out);
-    out->agent_id = agent_id(session);
-    out->incarnation = session->options.incarnation;
-    out->name = session->name;
-    out->release = release.out;
-    out->cpu_millis = from->capacity.cpu_millis;
-    out->memory_bytes = from->capacity.memory_bytes;
-    out->gpus = from->capacity.gpus;
-    out->work_number = from->work_number;
-    out->desired_version = from->desired_version;
-    out->draining = from->draining;
-    out->park_ms = from->park_ms;
-    out->boot = from->boot;
-}
-
-static void unpack_sync(const Cortex__V1__SyncReply *from, struct agent_sync_reply *out)
-{
-    out->desired_version = from->desired_version;
-    out->lease_ms = from->lease_ms;
-    out->boot = from->boot;
-    out->workers = memory_zalloc((from->n_workers + 1) * sizeof(*out->workers));
-    out->ready_jobs = memory_zalloc((from->n_ready_jobs + 1) * sizeof(uint64_t));
-    for (size_t i = 0; i < from->n_workers; i++) {
-        const Cortex__V1__DesiredWorker *worker = from->workers[i];
-
-        if (worker->wish < CORTEX__V1__WORKER_WISH__WORKER_WISH_RUN ||
-            worker->wish > CORTEX__V1__WORKER_WISH__WORKER_WISH_STOP) {
-            continue; // of a newer master; not named is to be stopped
-        }
-        out->workers[out->workers_count++] = (struct agent_desired_worker){
-            .worker_id = worker->worker_id,
-            .job_id = worker->job_id,
-            .wish = (enum agent_wish)worker->wish,
-            .share = {.cpu_millis = worker->cpu_millis,
-                      .memory_bytes = worker->memory_bytes,
-                      .gpus = worker->gpus},
-            .closes_job = worker->closes_job};
-    }
-    for (size_t i = 0; i < from->n_ready_jobs; i++) {
-        out->ready_jobs[out->ready_jobs_count++] = from->ready_jobs[i];
-    }
-}
-
-static void run_sync(struct conversation *conversation)
-{
-    const struct agent_sync_request *from = &conversation->sync;
-    const Cortex__V1__SyncReply *reply = NULL;
-    Cortex__V1__WorkerStatus *statuses =
-        memory_zalloc((from->workers_count + 1) * sizeof(*statuses));
-    Cortex__V1__HeldRun *held = memory_zalloc((from->held_count + 1) * sizeof(*held));
-    Cortex__V1__WorkerStatus **status_rows =
-        memory_zalloc((from->workers_count + 1) * sizeof(Cortex__V1__WorkerStatus *));
-    Cortex__V1__HeldRun **held_rows =
-        memory_zalloc((from->held_count + 1) * sizeof(Cortex__V1__HeldRun *));
-    sync_request request;
-
-    pack_sync_head(conversation->session, from, &request);
-    for (size_t i = 0; i < from->workers_count; i++) {
-        pack_status(&from->workers[i], &statuses[i]);
-        status_rows[i] = &statuses[i];
-    }
-    for (size_t i = 0; i < from->held_count; i++) {
-        pack_held(&from->held[i], &held[i]);
-        held_rows[i] = &held[i];
-    }
-    request.workers = status_rows;
-    request.n_workers = from->workers_count;
-    request.held = held_rows;
-    request.n_held = from->held_count;
+    messages_sync_pack(&conversation->sync, &request);
+    request.agent_id = agent_id(session);
+    request.incarnation = session->options.incarnation;
+    request.name = session->name;
+    request.release = release.out;
     // Not retried below us: a later call tells what is true then.
     rpc_client_set_retry(conversation->client, false);
     rpc_client_set_timeout(conversation->client, SYNC_TIMEOUT_MS);
@@ -207,121 +99,41 @@ static void run_sync(struct conversation *conversation)
                                     RPC_CLIENT_KEEP(Cortex__V1__SyncReply),
                                     &reply);
     conversation->outcome.is_work = false;
-    conversation->outcome.sync_number = from->number;
+    conversation->outcome.sync_number = conversation->sync.number;
     if (rpc_client_result(conversation->client, &conversation->outcome.error) == 0) {
-        unpack_sync(reply, &conversation->outcome.sync);
+        messages_sync_unpack(reply, &conversation->outcome.sync);
     }
-    free(held_rows);
-    free(status_rows);
-    free(held);
-    free(statuses);
-}
-
-/* --- Work ------------------------------------------------------------------------- */
-
-static void pack_result(const struct agent_result *from, Cortex__V1__BatchResult *out)
-{
-    cortex__v1__batch_result__init(out);
-    out->worker_id = from->worker_id;
-    out->job_id = from->job_id;
-    out->index = from->index;
-    out->attempt = from->attempt;
-    out->outcome = (Cortex__V1__BatchOutcome)from->outcome;
-    out->start_ms = from->start_ms;
-    out->duration_us = from->duration_us;
-    if (from->error != NULL) {
-        out->error = from->error;
-    }
-}
-
-static void pack_ask(const struct agent_ask *from, Cortex__V1__WorkAsk *out)
-{
-    cortex__v1__work_ask__init(out);
-    out->worker_id = from->worker_id;
-    out->count = from->count;
-}
-
-/* Points the domain's grants into the reply, after checking that its sizes are those of
- * the attachment. */
-static int unpack_work(struct conversation *conversation,
-                       const Cortex__V1__WorkReply *reply,
-                       struct error *err)
-{
-    struct agent_work_reply *out = &conversation->outcome.work;
-    uint64_t total = 0;
-
-    out->payloads = rpc_client_attachment(conversation->client, &out->payloads_size);
-    conversation->grants =
-        memory_zalloc((reply->n_grants + 1) * sizeof(*conversation->grants));
-    for (size_t i = 0; i < reply->n_grants; i++) {
-        const Cortex__V1__Grant *grant = reply->grants[i];
-
-        for (size_t k = 0; k < grant->n_sizes; k++) {
-            total += grant->sizes[k];
-        }
-        conversation->grants[i] =
-            (struct agent_grant){.worker_id = grant->worker_id,
-                                 .job_id = grant->job_id,
-                                 .first_index = grant->first_index,
-                                 .first_attempt = grant->first_attempt,
-                                 .sizes = grant->sizes,
-                                 .count = grant->n_sizes};
-    }
-    if (total != out->payloads_size) {
-        return error_set(err,
-                         ERROR_INTERNAL,
-                         "Work reply: %zu bytes of payload, expected %llu",
-                         out->payloads_size,
-                         (unsigned long long)total);
-    }
-    out->grants = conversation->grants;
-    out->grants_count = reply->n_grants;
-    out->work_number = reply->work_number;
-    out->refused = reply->refused;
-    return 0;
+    messages_sync_fini(&request);
 }
 
 static void run_work(struct conversation *conversation)
 {
-    const struct agent_work_request *from = conversation->work;
+    struct session *session = conversation->session;
+    struct session_outcome *outcome = &conversation->outcome;
     const Cortex__V1__WorkReply *reply = NULL;
-    Cortex__V1__BatchResult *results =
-        memory_zalloc((from->results_count + 1) * sizeof(*results));
-    Cortex__V1__BatchResult **result_rows =
-        memory_zalloc((from->results_count + 1) * sizeof(Cortex__V1__BatchResult *));
-    Cortex__V1__WorkAsk *asks = memory_zalloc((from->asks_count + 1) * sizeof(*asks));
-    Cortex__V1__WorkAsk **ask_rows =
-        memory_zalloc((from->asks_count + 1) * sizeof(Cortex__V1__WorkAsk *));
-    work_request request = CORTEX__V1__WORK_REQUEST__INIT;
-    struct error *err = &conversation->outcome.error;
+    Cortex__V1__WorkRequest request;
+    const void *payloads;
+    size_t size;
 
-    for (size_t i = 0; i < from->results_count; i++) {
-        pack_result(&from->results[i], &results[i]);
-        result_rows[i] = &results[i];
-    }
-    for (size_t i = 0; i < from->asks_count; i++) {
-        pack_ask(&from->asks[i], &asks[i]);
-        ask_rows[i] = &asks[i];
-    }
-    request.agent_id = agent_id(conversation->session);
-    request.incarnation = conversation->session->options.incarnation;
-    request.results = result_rows;
-    request.n_results = from->results_count;
-    request.asks = ask_rows;
-    request.n_asks = from->asks_count;
+    messages_work_pack(conversation->work, &request);
+    request.agent_id = agent_id(session);
+    request.incarnation = session->options.incarnation;
     rpc_client_set_timeout(conversation->client, WORK_TIMEOUT_MS);
     cortex__v1__agent_service__work(conversation->service,
                                     &request,
                                     RPC_CLIENT_KEEP(Cortex__V1__WorkReply),
                                     &reply);
-    conversation->outcome.is_work = true;
-    if (rpc_client_result(conversation->client, err) == 0) {
-        (void)unpack_work(conversation, reply, err);
+    outcome->is_work = true;
+    if (rpc_client_result(conversation->client, &outcome->error) == 0) {
+        payloads = rpc_client_attachment(conversation->client, &size);
+        (void)messages_work_unpack(reply,
+                                   payloads,
+                                   size,
+                                   &conversation->grants,
+                                   &outcome->work,
+                                   &outcome->error);
     }
-    free(ask_rows);
-    free(asks);
-    free(result_rows);
-    free(results);
+    messages_work_fini(&request);
 }
 
 /* --- files ------------------------------------------------------------------------ */

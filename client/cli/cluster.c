@@ -11,15 +11,14 @@
 
 #include "client/cli/cluster_keys.h"
 #include "client/cli/cluster_state.h"
+#include "client/cli/cluster_text.h"
 #include "client/cli/command.h"
 #include "client/cli/daemons.h"
 #include "client/cli/environment.h"
 #include "client/cli/home.h"
 #include "client/cli/output.h"
 #include "client/cli/port.h"
-#include "client/cli/render.h"
 #include "client/document.h"
-#include "client/json_writer.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -27,7 +26,6 @@
 #define LOCK_QUIET_MS 1000
 #define LOCK_MS       120000 // the other command may be waiting for batches to end
 #define LOCK_PAUSE_NS 10000000
-#define JSON_INDENT   4
 #define TCP           "tcp://"
 #define IPC           "ipc:///"
 
@@ -107,142 +105,6 @@ static void forget_dead(struct cluster_state *state)
     }
 }
 
-static bool runs(const struct cluster_daemon *daemon)
-{
-    return daemon->process.pid > 0;
-}
-
-/* --- what is printed -------------------------------------------------------------- */
-
-static char *bridge_url(const struct cluster_state *state)
-{
-    return memory_format("http://%s", state->settings.bridge_listen);
-}
-
-// The caller frees; NULL for an agent, which is not called by anyone.
-static char *address_of(const struct cluster_state *state,
-                        const struct cluster_daemon *daemon)
-{
-    switch (daemon->role) {
-    case CLUSTER_MASTER:
-        return memory_strdup(state->settings.master_listen);
-    case CLUSTER_BRIDGE:
-        return bridge_url(state);
-    case CLUSTER_AGENT:
-        break;
-    }
-    return NULL;
-}
-
-static void add_daemon(struct json_writer *writer,
-                       const struct cluster_state *state,
-                       const struct cluster_daemon *daemon)
-{
-    char *address = address_of(state, daemon);
-
-    json_writer_open(writer, NULL, '{');
-    json_writer_text(writer, "role", cluster_role_name(daemon->role));
-    json_writer_text(writer, "name", daemon->name);
-    json_writer_text(writer, "status", runs(daemon) ? "running" : "down");
-    if (runs(daemon)) {
-        json_writer_number(writer, "pid", (uint64_t)daemon->process.pid);
-    } else {
-        json_writer_null(writer, "pid");
-    }
-    json_writer_text_or_null(writer, "address", address ? address : "");
-    json_writer_text(writer, "log", daemon->log);
-    json_writer_text(writer, "state_dir", daemon->folder);
-    json_writer_close(writer, '}');
-    free(address);
-}
-
-static void add_json(struct buffer *out, const struct cluster_state *state)
-{
-    struct json_writer writer = {.out = out, .indent = JSON_INDENT};
-    char *url = bridge_url(state);
-
-    json_writer_open(&writer, NULL, '{');
-    json_writer_text(&writer, "env", state->settings.env);
-    json_writer_text(&writer, "endpoint", url);
-    json_writer_text(&writer, "state_dir", state->folder);
-    json_writer_open(&writer, "daemons", '[');
-    for (size_t i = 0; state->known && i < state->daemon_count; i++) {
-        add_daemon(&writer, state, &state->daemons[i]);
-    }
-    json_writer_close(&writer, ']');
-    json_writer_close(&writer, '}');
-    buffer_add_char(out, '\n');
-    free(url);
-}
-
-#define COLUMNS 5
-
-static void add_table(struct buffer *out, const struct cluster_state *state)
-{
-    static const struct render_column columns[COLUMNS] = {
-        {"daemon"}, {"pid"}, {"address"}, {"log"}, {"state folder"}};
-    char **cells = memory_zalloc(state->daemon_count * COLUMNS * sizeof(*cells));
-
-    for (size_t i = 0; i < state->daemon_count; i++) {
-        const struct cluster_daemon *daemon = &state->daemons[i];
-        char **row = cells + i * COLUMNS;
-        char *address = address_of(state, daemon);
-        row[0] = memory_strdup(daemon->name);
-        row[1] = runs(daemon) ? memory_format("%ld", (long)daemon->process.pid)
-                              : memory_strdup("down");
-        row[2] = address ? address : memory_strdup("-");
-        row[3] = memory_strdup(daemon->log);
-        row[4] = memory_strdup(daemon->folder);
-    }
-    render_table(
-        out, columns, COLUMNS, cells, state->daemon_count, output_is_terminal());
-    for (size_t i = 0; i < state->daemon_count * COLUMNS; i++) {
-        free(cells[i]);
-    }
-    free(cells);
-}
-
-// "master, bridge, agent-1": those that are marked.
-static void add_marked(struct buffer *out, const struct cluster_state *state)
-{
-    const char *comma = "";
-
-    for (size_t i = 0; i < state->daemon_count; i++) {
-        if (state->daemons[i].marked) {
-            buffer_add_format(out, "%s%s", comma, state->daemons[i].name);
-            comma = ", ";
-        }
-    }
-}
-
-static void add_up(struct buffer *out,
-                   const struct cluster_state *state,
-                   const struct environments *environments,
-                   size_t started)
-{
-    const char *env = state->settings.env;
-    bool is_default = strcmp(environments->default_name, env) == 0;
-    char *url = memory_format("http://%s/<api>", state->settings.bridge_listen);
-    char *name = memory_format("%s%s", env, is_default ? " (default)" : "");
-    char *stop = memory_format("cortex cluster down%s%s",
-                               given.state_dir ? " --state-dir " : "",
-                               given.state_dir ? state->folder : "");
-    const struct render_pair pairs[] = {
-        {"endpoint", url}, {"environment", name}, {"to stop it", stop}};
-
-    if (started > 0) {
-        buffer_add_text(out, "started ");
-        add_marked(out, state);
-        buffer_add_text(out, "\n\n");
-    } else {
-        buffer_add_text(out, "the cluster is up already\n\n");
-    }
-    render_pairs(out, pairs, sizeof(pairs) / sizeof(pairs[0]), output_is_terminal());
-    free(url);
-    free(name);
-    free(stop);
-}
-
 /* --- up --------------------------------------------------------------------------- */
 
 #define BIT(role) (1u << (role))
@@ -260,7 +122,7 @@ static int choose(struct cluster_state *state,
     }
     for (size_t i = 0; i < state->daemon_count; i++) {
         const struct cluster_daemon *daemon = &state->daemons[i];
-        if (runs(daemon) && (BIT(daemon->role) & roles)) {
+        if (cluster_state_runs(daemon) && (BIT(daemon->role) & roles)) {
             return error_set(err,
                              ERROR_FAILED_PRECONDITION,
                              "%s \"%s\": %s (pid %ld) runs with %s%s%s; to change it, "
@@ -350,11 +212,11 @@ static int check_addresses(const struct cluster_state *state, struct error *err)
 {
     const struct cluster_settings *settings = &state->settings;
 
-    if (!runs(&state->daemons[CLUSTER_MASTER]) &&
+    if (!cluster_state_runs(&state->daemons[CLUSTER_MASTER]) &&
         check_master(settings->master_listen, err) != 0) {
         return -1;
     }
-    return runs(&state->daemons[CLUSTER_BRIDGE])
+    return cluster_state_runs(&state->daemons[CLUSTER_BRIDGE])
                ? 0
                : port_check_free(settings->bridge_listen, "--bridge-listen", err);
 }
@@ -370,8 +232,8 @@ static int stop_unfit(struct cluster_state *state, struct error *err)
 
     for (size_t i = 0; i < state->daemon_count; i++) {
         struct cluster_daemon *daemon = &state->daemons[i];
-        daemon->marked =
-            runs(daemon) && (!daemon->ready || keyless || i >= CLUSTER_AGENT + agents);
+        daemon->marked = cluster_state_runs(daemon) &&
+                         (!daemon->ready || keyless || i >= CLUSTER_AGENT + agents);
         any = any || daemon->marked;
     }
     if (any && daemons_stop(state, err) != 0) {
@@ -401,7 +263,7 @@ static int start_missing(struct cluster_state *state,
     size_t missing = 0;
 
     for (size_t i = 0; i < state->daemon_count; i++) {
-        state->daemons[i].marked = !runs(&state->daemons[i]);
+        state->daemons[i].marked = !cluster_state_runs(&state->daemons[i]);
         missing += state->daemons[i].marked;
     }
     if (missing > 0 && daemons_start(state, err) != 0) {
@@ -420,7 +282,7 @@ static int put_environment(const struct cluster_state *state,
                            char *key_file,
                            struct error *err)
 {
-    char *url = bridge_url(state);
+    char *url = cluster_text_url(state);
     const struct environment environment = {.name = state->settings.env,
                                             .master = state->settings.master_listen,
                                             .join = join,
@@ -489,9 +351,10 @@ static int run_up(char **positional, int count, struct error *err)
         cluster_state_load(folder, &state, err) == 0 &&
         bring_up(&state, &before, &environments, &started, err) == 0) {
         if (json) {
-            add_json(&text, &state);
+            cluster_text_json(&text, &state);
         } else {
-            add_up(&text, &state, &environments, started);
+            cluster_text_up(
+                &text, &state, &environments, given.state_dir != NULL, started);
         }
         result = output_take(&text, err);
     }
@@ -521,9 +384,9 @@ static int run_info(char **positional, int count, struct error *err)
         cluster_state_load(folder, &state, err) == 0) {
         forget_dead(&state);
         if (json) {
-            add_json(&text, &state);
+            cluster_text_json(&text, &state);
         } else if (state.known) {
-            add_table(&text, &state);
+            cluster_text_table(&text, &state);
         } else {
             buffer_add_format(&text, "there is no cluster in %s\n", folder);
         }
@@ -543,7 +406,7 @@ bring_down(struct cluster_state *state, struct buffer *message, struct error *er
 
     forget_dead(state);
     for (size_t i = 0; i < state->daemon_count; i++) {
-        state->daemons[i].marked = runs(&state->daemons[i]);
+        state->daemons[i].marked = cluster_state_runs(&state->daemons[i]);
         running += state->daemons[i].marked;
     }
     if (running == 0) {
@@ -551,7 +414,7 @@ bring_down(struct cluster_state *state, struct buffer *message, struct error *er
         return 0;
     }
     buffer_add_text(message, "stopped ");
-    add_marked(message, state);
+    cluster_text_marked(message, state);
     return daemons_stop(state, err);
 }
 

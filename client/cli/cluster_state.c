@@ -216,6 +216,11 @@ static void write_daemon(struct json_writer *writer,
     json_writer_close(writer, '}');
 }
 
+bool cluster_state_runs(const struct cluster_daemon *daemon)
+{
+    return daemon->process.pid > 0;
+}
+
 int cluster_state_save(const struct cluster_state *state, struct error *err)
 {
     struct buffer text = BUFFER_INIT;
@@ -230,7 +235,7 @@ int cluster_state_save(const struct cluster_state *state, struct error *err)
     json_writer_number(&writer, "agents", state->daemon_count - FIXED);
     json_writer_open(&writer, "daemons", '{');
     for (size_t i = 0; i < state->daemon_count; i++) {
-        if (state->daemons[i].process.pid > 0) {
+        if (cluster_state_runs(&state->daemons[i])) {
             write_daemon(&writer, &state->daemons[i]);
         }
     }

@@ -67,6 +67,9 @@ void cluster_state_fini(struct cluster_state *state);
 /* 1 to CLUSTER_AGENTS_MAX. Those that go must not run. */
 void cluster_state_set_agents(struct cluster_state *state, size_t agents);
 
+/* There was a process when this was last looked at. */
+bool cluster_state_runs(const struct cluster_daemon *daemon);
+
 /* Frees what *setting held. */
 void cluster_setting_set(char **setting, const char *value);
 

@@ -63,6 +63,7 @@ WIRE_HEADER_USERS = [
     "common/codec.[ch]",
     "common/rpc_*",
     "agent/session.c",
+    "agent/messages.[ch]",
     "client/api.c",
     "master/act.c",
     "master/dispatch.c",
@@ -85,7 +86,8 @@ MASTER_RANKS = {"main": 0, "master": 1, "services": 1, "act": 1, "courier": 1, "
                 "enqueuings": 1, "loop": 2, "routes": 3, "prepare": 3}
 MASTER_RANKS.update({name: 4 for name in MASTER_HANDLERS if name != "routes"})
 PURE_MASTER = (
-    "api_document api_spec submission json_stream glob partition job batch worker scheduler"
+    "api_spec api_predictor api_compute api_field api_document submission json_stream glob"
+    " partition job batch worker scheduler"
 ).split()
 PURE_FORBIDDEN = [
     "time.h", "sys/time.h", "sys/timerfd.h", "common/clock.h",                # clock

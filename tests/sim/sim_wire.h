@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim_wire.h - what an agent decides, as messages; as agent/session.c does it */
+/* sim_wire.h - what an agent decides, as messages that have gone over a wire */
 #ifndef CORTEX_TESTS_SIM_WIRE_H
 #define CORTEX_TESTS_SIM_WIRE_H
 
@@ -8,9 +8,9 @@
 #include "tests/sim/sim_agent.h"
 
 /* The caller frees with codec_message_free. */
-ProtobufCMessage *sim_wire_sync_request(const struct sim_agent *agent,
+ProtobufCMessage *sim_wire_sync_request(struct sim_agent *agent,
                                         const struct agent_sync_request *from);
-ProtobufCMessage *sim_wire_work_request(const struct sim_agent *agent,
+ProtobufCMessage *sim_wire_work_request(struct sim_agent *agent,
                                         const struct agent_work_request *from);
 
 /* Free with agent_sync_reply_fini. */
