@@ -3,10 +3,10 @@
  *
  * A document is a tree of nodes, each with its line and column. Scalars stay the text
  * that was written: whether `no`, `0777` or `1e3` means a number or a word is decided
- * by whoever reads the field, with the yaml_read functions below, so nothing is
- * guessed. Refused, each with its place: duplicate keys, keys that are not scalars,
- * anchors, aliases and tags, more than one document, characters that are NUL, and
- * whatever is over the limits. Pure; a document belongs to one thread at a time.
+ * by whoever reads the field (yaml_read.h), so nothing is guessed. Refused, each with
+ * its place: duplicate keys, keys that are not scalars, anchors, aliases and tags, more
+ * than one document, characters that are NUL, and whatever is over the limits. Pure; a
+ * document belongs to one thread at a time.
  */
 #ifndef CORTEX_COMMON_YAML_DOCUMENT_H
 #define CORTEX_COMMON_YAML_DOCUMENT_H
@@ -15,12 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/buffer.h"
 #include "common/error.h"
 
 #define YAML_DOCUMENT_SIZE_MAX  (1u << 20) /* bytes of a text */
 #define YAML_DOCUMENT_DEPTH_MAX 64         /* lists and maps in one another */
 #define YAML_DOCUMENT_NODES_MAX 100000
+
+#define YAML_DOCUMENT_INVALID "configreader.invalid_yaml" /* kind of its errors */
 
 enum yaml_node_kind {
     YAML_NODE_TEXT, /* a scalar */
@@ -47,7 +48,7 @@ struct yaml_document {
 };
 
 /* Reads a text. On 0 *out is for yaml_document_fini. Errors are INVALID_ARGUMENT, kind
- * "configreader.invalid_yaml", ending in "(line N, column N)". */
+ * YAML_DOCUMENT_INVALID, ending in "(line N, column N)". */
 int yaml_document_parse(const char *text,
                         size_t size,
                         struct yaml_document *out,
@@ -57,40 +58,11 @@ void yaml_document_fini(struct yaml_document *document);
 /* The value under a key of a map, NULL if there is none or node is no map. */
 const struct yaml_node *yaml_node_get(const struct yaml_node *node, const char *key);
 
-/* "a list", "a map", "null", "a string", "an integer", "a number", "a boolean": what
- * YAML 1.2's core schema makes of it. */
-const char *yaml_node_kind_words(const struct yaml_node *node);
-
 /* error_set_kind with " (line N, column N)" of the node behind. Returns -1. */
 int yaml_node_fail(const struct yaml_node *node,
                    struct error *err,
                    const char *kind,
                    const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
-
-/* `null`, `~` or nothing at all. */
-bool yaml_read_null(const struct yaml_node *node);
-
-/* A whole decimal number without quotes; false for anything else or past int64_t. A
- * number with zeros in front is none: it means different things to different readers.
- */
-bool yaml_read_int(const struct yaml_node *node, int64_t *out);
-
-/* `true` or `false` (also True, TRUE...), without quotes. */
-bool yaml_read_bool(const struct yaml_node *node, bool *out);
-
-/* A decimal number, fraction and exponent allowed, without quotes. */
-bool yaml_read_float(const struct yaml_node *node, double *out);
-
-/* A string: in quotes, or what is neither null, boolean nor number. NULL if it is none.
- * Borrowed. */
-const char *yaml_read_string(const struct yaml_node *node);
-
-/* The whole tree as JSON text: maps and lists in their order, strings quoted, numbers
- * with the digits that were written (`12345678901234567890` and `1e-3` stay as they
- * are; 0x1F and 0o17 become decimal; 0777 is a string). -1 for .inf and .nan. */
-int yaml_node_write_json(const struct yaml_node *node,
-                         struct buffer *out,
-                         struct error *err);
 
 #endif

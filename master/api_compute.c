@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/yaml_read.h"
 #include "master/api_field.h"
 #include "master/quantity.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/yaml_read.h"
 
 static const struct api_field *find_field(const struct api_field *fields,
                                           const char *name)
@@ -91,7 +92,7 @@ int api_field_wrong_type(const struct yaml_node *node,
                               err,
                               kind,
                               "got %s, expected %s",
-                              yaml_node_kind_words(node),
+                              yaml_read_kind_words(node),
                               expected);
     }
     return yaml_node_fail(node,
@@ -99,7 +100,7 @@ int api_field_wrong_type(const struct yaml_node *node,
                           kind,
                           "got %.100s (%s), expected %s",
                           node->text,
-                          yaml_node_kind_words(node),
+                          yaml_read_kind_words(node),
                           expected);
 }
 

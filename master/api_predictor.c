@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/yaml_read.h"
 #include "master/api_compute.h"
 #include "master/api_field.h"
 
@@ -121,7 +122,7 @@ static int read_config(const struct yaml_node *node, void *target, struct error 
     if (node->kind != YAML_NODE_MAP) {
         return api_field_wrong_type(node, "a map", err);
     }
-    if (yaml_node_write_json(node, &json, err) != 0) {
+    if (yaml_read_as_json(node, &json, err) != 0) {
         buffer_fini(&json);
         return -1;
     }

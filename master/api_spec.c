@@ -7,6 +7,7 @@
 
 #include "common/buffer.h"
 #include "common/yaml_document.h"
+#include "common/yaml_read.h"
 #include "master/api_compute.h"
 #include "master/api_document.h"
 #include "master/api_field.h"
@@ -232,7 +233,7 @@ static int read_api(const struct api_spec_source *source,
     spec->cpu_millis = 200;
     if (api_field_read(map, api_fields, draft, err) != 0 ||
         api_predictor_check_shm_size(&draft->predictor, err) != 0 ||
-        yaml_node_write_json(map, &submitted, err) != 0) {
+        yaml_read_as_json(map, &submitted, err) != 0) {
         buffer_fini(&submitted);
         wrap_with_name(map, index, err);
         return -1;
@@ -288,7 +289,7 @@ static int check_list(const struct yaml_node *root, struct error *err)
                               "spec.malformed_config",
                               "got %s, expected a list of APIs, each beginning with "
                               "\"- name: \"",
-                              yaml_node_kind_words(root));
+                              yaml_read_kind_words(root));
     }
     if (root->child_count > API_SPEC_COUNT_MAX) {
         return yaml_node_fail(root,

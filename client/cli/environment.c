@@ -10,6 +10,7 @@
 #include "common/fs.h"
 #include "common/json_write.h"
 #include "common/yaml_document.h"
+#include "common/yaml_read.h"
 
 #define KEY_DEFAULT "default_environment"
 #define KEY_LIST    "environments"
@@ -212,7 +213,7 @@ static int read_text(const struct yaml_node *node, char **out, struct error *err
                               "",
                               "%s: expected a string, got %s",
                               node->key,
-                              yaml_node_kind_words(node));
+                              yaml_read_kind_words(node));
     }
     free(*out);
     *out = memory_strdup(text ? text : "");
@@ -248,7 +249,7 @@ static int read_environment(const struct yaml_node *node,
                               err,
                               "",
                               "an environment: expected a map, got %s",
-                              yaml_node_kind_words(node));
+                              yaml_read_kind_words(node));
     }
     for (size_t i = 0; i < node->child_count; i++) {
         if (read_field(node->children[i], &environment, err) != 0) {
@@ -287,7 +288,7 @@ static int read_list(const struct yaml_node *node,
                               err,
                               "",
                               KEY_LIST ": expected a list, got %s",
-                              yaml_node_kind_words(node));
+                              yaml_read_kind_words(node));
     }
     for (size_t i = 0; i < node->child_count; i++) {
         if (read_environment(node->children[i], environments, err) != 0) {
@@ -306,7 +307,7 @@ static int read_root(const struct yaml_node *root,
 
     if (root->kind != YAML_NODE_MAP && !yaml_read_null(root)) {
         return yaml_node_fail(
-            root, err, "", "expected a map, got %s", yaml_node_kind_words(root));
+            root, err, "", "expected a map, got %s", yaml_read_kind_words(root));
     }
     for (size_t i = 0; i < root->child_count; i++) {
         const struct yaml_node *node = root->children[i];

@@ -2,6 +2,7 @@
 /* fuzz_yaml_document.c - is every YAML text read or refused with its place? */
 #include "common/json_text.h"
 #include "common/yaml_document.h"
+#include "common/yaml_read.h"
 #include "tests/fuzz/fuzz.h"
 
 static void walk(const struct yaml_node *node)
@@ -14,7 +15,7 @@ static void walk(const struct yaml_node *node)
     fuzz_check(node->line >= 1 && node->column >= 1, "places count from 1");
     fuzz_check((node->kind == YAML_NODE_TEXT) == (node->text != NULL),
                "just scalars have text");
-    fuzz_check(*yaml_node_kind_words(node) != '\0', "a node has a kind");
+    fuzz_check(*yaml_read_kind_words(node) != '\0', "a node has a kind");
     unsigned kinds = (unsigned)yaml_read_null(node) + yaml_read_bool(node, &boolean) +
                      (yaml_read_string(node) != NULL);
     bool is_number = yaml_read_float(node, &fraction);
@@ -44,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (document.root) {
         walk(document.root);
-        if (yaml_node_write_json(document.root, &json, &err) != 0) {
+        if (yaml_read_as_json(document.root, &json, &err) != 0) {
             fuzz_check_error(&err);
         } else {
             fuzz_check(json_check(json.data, json.size, NULL) == 0, "JSON is written");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_yaml_document.c - does the loader keep texts, places and limits */
+/* test_yaml_document.c - does the loader keep texts, places and limits, and do readers
+ * take them for what they mean */
 #include "common/yaml_document.h"
 
 #include <setjmp.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "common/yaml_read.h"
 
 static struct yaml_document parse(const char *text)
 {
@@ -26,7 +29,7 @@ static void expect_json(const char *text, const char *json)
     struct buffer out = BUFFER_INIT;
     struct error err = {0};
 
-    assert_int_equal(yaml_node_write_json(document.root, &out, &err), 0);
+    assert_int_equal(yaml_read_as_json(document.root, &out, &err), 0);
     assert_string_equal(buffer_text(&out), json);
     buffer_fini(&out);
     yaml_document_fini(&document);
@@ -83,7 +86,7 @@ static void test_infinity_cannot_become_json(void **state)
     struct error err = {0};
 
     (void)state;
-    assert_int_equal(yaml_node_write_json(document.root, &out, &err), -1);
+    assert_int_equal(yaml_read_as_json(document.root, &out, &err), -1);
     assert_string_equal(
         err.message,
         "\"-.inf\" cannot be written as JSON: put it in quotes (line 1, column 2)");
@@ -229,9 +232,9 @@ static void test_readers_take_only_what_the_field_means(void **state)
     assert_string_equal(yaml_read_string(nodes[8]), "no");
     assert_null(yaml_read_string(nodes[0]));
     assert_null(yaml_read_string(nodes[7]));
-    assert_string_equal(yaml_node_kind_words(nodes[6]), "an integer");
-    assert_string_equal(yaml_node_kind_words(nodes[5]), "a number");
-    assert_string_equal(yaml_node_kind_words(document.root), "a list");
+    assert_string_equal(yaml_read_kind_words(nodes[6]), "an integer");
+    assert_string_equal(yaml_read_kind_words(nodes[5]), "a number");
+    assert_string_equal(yaml_read_kind_words(document.root), "a list");
     yaml_document_fini(&document);
 }
 
