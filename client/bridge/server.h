@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server.h - how HTTP requests come in and replies go out
+/* server.h - who is connected to the bridge, and what wakes it
  *
  * libmicrohttpd without threads of its own: whoever calls server_run accepts, reads,
- * and writes, and never blocks on the master. A request that needs the master is
- * handed to a pool with its connection suspended, and resumed when the reply is there.
+ * and writes, and never blocks on the master (exchange.h).
  *
  * What is limited: connections, headers (by MHD, 32 KiB), one body and all bodies
- * together, and the time a client takes to send a request (peers.h). What leaves doubt
- * about where a request ends is refused (framing.h), and so is, before its body is
- * read, the request of one who may not ask (access.h).
+ * together, and the time a client takes to send a request (peers.h).
  */
 #ifndef CORTEX_CLIENT_BRIDGE_SERVER_H
 #define CORTEX_CLIENT_BRIDGE_SERVER_H
@@ -20,13 +17,6 @@
 #include "client/bridge/tls.h"
 #include "client/bridge/translate.h"
 
-#define SERVER_BODY_SIZE_MAX ((10u << 20) + (64u << 10)) /* 10 MiB, and a margin */
-/* so that a little too much is the master's to say */
-#define SERVER_BODIES_SIZE_MAX (256u << 20) /* of all requests at a time */
-#define SERVER_DISCARD_SIZE_MAX                                                        \
-    (64u << 20)                     /* read on, so that a client sees its 413          \
-                                     */
-#define SERVER_KEY_SIZE_MAX     255 /* bytes of an Idempotency-Key */
 #define SERVER_DRAIN_TIMEOUT_MS 10000
 
 struct server;
