@@ -14,7 +14,7 @@
 
 #define SYNC_TIMEOUT_MS  (AGENT_PARK_MS + 4000) /* then the state is told anew */
 #define WORK_TIMEOUT_MS  20000
-#define FILES_TIMEOUT_MS 30000
+#define FILES_TIMEOUT_MS 10000 /* then asked again: results wait for logs */
 #define JOIN_TIMEOUT_MS  60000
 
 struct conversation {
