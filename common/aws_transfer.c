@@ -8,27 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <curl/curl.h>
 
+#include "common/aws_curl.h"
 #include "common/clock.h"
 #include "common/id.h"
 
 #define TRANSFER_POLL_MS 60000
-#define TRANSFER_BUFFER  (256L << 10)
 
 /* A place for a call. One without a call is free; one with a call waits for start_ms
  * or is running. */
 struct slot {
     struct aws_call *call;
-    CURL *easy;
-    struct curl_slist *headers;
+    struct aws_curl curl;
     bool running;
     int64_t start_ms; // INT64_MAX: when it is kicked
-    size_t sent;
-    bool too_large;
-    char reason[CURL_ERROR_SIZE];
 };
 
 struct aws_transfer {
@@ -61,188 +56,22 @@ void aws_call_fini(struct aws_call *call)
     buffer_fini(&call->answer_body);
 }
 
-static size_t on_send(char *out, size_t size, size_t count, void *arg)
-{
-    struct slot *slot = arg;
-    size_t left = slot->call->body_size - slot->sent;
-    size_t part = size * count < left ? size * count : left;
-
-    if (part > 0) {
-        memcpy(out, (const char *)slot->call->body + slot->sent, part);
-    }
-    slot->sent += part;
-    return part;
-}
-
-static int on_seek(void *arg, curl_off_t offset, int origin)
-{
-    struct slot *slot = arg;
-
-    if (origin != SEEK_SET || (size_t)offset > slot->call->body_size) {
-        return CURL_SEEKFUNC_CANTSEEK;
-    }
-    slot->sent = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
-}
-
-static bool success(long status)
-{
-    return status >= 200 && status < 300;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
-{
-    struct slot *slot = arg;
-    struct aws_call *call = slot->call;
-    size_t more = size * count;
-    long status = 0;
-
-    (void)curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (!success(status)) {
-        size_t room = AWS_TRANSFER_REFUSAL_MAX - call->answer_body.size;
-        buffer_add(&call->answer_body, data, more < room ? more : room);
-        return more;
-    }
-    uint64_t length = call->answer.length > 0 ? (uint64_t)call->answer.length : 0;
-    if (length > call->answer_max || more > call->answer_max - call->answer_body.size) {
-        slot->too_large = true;
-        return 0;
-    }
-    if (call->answer_body.size == 0 && length > more) {
-        (void)buffer_reserve(&call->answer_body, (size_t)length);
-    }
-    buffer_add(&call->answer_body, data, more);
-    return more;
-}
-
-static void copy_value(const char *text, size_t size, char *out, size_t out_size)
-{
-    while (size > 0 && strchr(" \t\r\n", text[size - 1])) {
-        size--;
-    }
-    while (size > 0 && (*text == ' ' || *text == '\t')) {
-        text++;
-        size--;
-    }
-    (void)snprintf(out, out_size, "%.*s", (int)size, text);
-}
-
-// Keeps the headers that matter; a second status line (after 100 Continue) begins anew.
-static size_t on_header(char *line, size_t size, size_t count, void *arg)
-{
-    struct slot *slot = arg;
-    struct aws_answer *answer = &slot->call->answer;
-    size_t length = size * count;
-    char text[48];
-    const struct {
-        const char *name;
-        char *out;
-        size_t size;
-    } rows[] = {
-        {"etag:", answer->etag, sizeof(answer->etag)},
-        {"content-range:", answer->range, sizeof(answer->range)},
-        {"x-amz-bucket-region:", answer->region, sizeof(answer->region)},
-        {"date:", text, sizeof(text)},
-        {"content-length:", text, sizeof(text)},
-    };
-
-    if (length > 5 && strncmp(line, "HTTP/", 5) == 0) {
-        *answer = (struct aws_answer){.length = -1, .date_s = -1};
-    }
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        size_t name = strlen(rows[i].name);
-        if (length > name && strncasecmp(line, rows[i].name, name) == 0) {
-            copy_value(line + name, length - name, rows[i].out, rows[i].size);
-            if (*rows[i].name == 'd') {
-                answer->date_s = (int64_t)curl_getdate(text, NULL);
-            } else if (rows[i].out == text) {
-                answer->length = strtoll(text, NULL, 10);
-            }
-        }
-    }
-    return length;
-}
-
-static void set_method(struct slot *slot)
-{
-    const struct aws_call *call = slot->call;
-    CURL *easy = slot->easy;
-
-    if (strcmp(call->method, "HEAD") == 0) {
-        (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        return;
-    }
-    if (strcmp(call->method, "PUT") == 0 || strcmp(call->method, "POST") == 0) {
-        (void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
-        (void)curl_easy_setopt(easy, CURLOPT_READDATA, slot);
-        (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
-        (void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, slot);
-        (void)curl_easy_setopt(
-            easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body_size);
-    }
-    (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
-}
-
-static void set_limits(struct aws_transfer *transfer, struct slot *slot)
-{
-    unsigned patience = slot->call->patience ? slot->call->patience : 1;
-    CURL *easy = slot->easy;
-
-    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(
-        easy, CURLOPT_CONNECTTIMEOUT_MS, (long)AWS_TRANSFER_CONNECT_MS);
-    (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)AWS_TRANSFER_SPEED_MIN);
-    (void)curl_easy_setopt(
-        easy, CURLOPT_LOW_SPEED_TIME, (long)(transfer->options.stall_s * patience));
-    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
-    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
-    if (transfer->ca_file) {
-        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->ca_file);
-        (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
-}
-
 static void run(struct aws_transfer *transfer, struct slot *slot)
 {
-    struct aws_call *call = slot->call;
-    CURL *easy = slot->easy;
+    const struct aws_curl_options options = {.stall_s = transfer->options.stall_s,
+                                             .ca_file = transfer->ca_file};
 
     slot->running = true;
-    slot->sent = 0;
-    slot->too_large = false;
-    slot->reason[0] = '\0';
-    buffer_clear(&call->answer_body);
-    call->answer = (struct aws_answer){.length = -1, .date_s = -1};
-    curl_easy_reset(easy);
-    set_limits(transfer, slot);
-    set_method(slot);
-    for (size_t at = 0; at < call->headers.size;) {
-        const char *line = call->headers.data + at;
-        slot->headers = curl_slist_append(slot->headers, line);
-        at += strlen(line) + 1;
-    }
-    (void)curl_easy_setopt(easy, CURLOPT_URL, buffer_text(&call->url));
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, slot->headers);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, slot);
-    (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, slot);
-    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->reason);
-    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, slot);
-    (void)curl_multi_add_handle(transfer->multi, easy);
+    aws_curl_set(&slot->curl, slot->call, &options);
+    (void)curl_easy_setopt(slot->curl.easy, CURLOPT_PRIVATE, slot);
+    (void)curl_multi_add_handle(transfer->multi, slot->curl.easy);
 }
 
 static void halt(struct aws_transfer *transfer, struct slot *slot)
 {
     if (slot->running) {
-        (void)curl_multi_remove_handle(transfer->multi, slot->easy);
-        curl_slist_free_all(slot->headers);
-        slot->headers = NULL;
+        (void)curl_multi_remove_handle(transfer->multi, slot->curl.easy);
+        aws_curl_clear(&slot->curl);
         slot->running = false;
     }
 }
@@ -310,7 +139,7 @@ static void break_off(struct aws_transfer *transfer, struct slot *slot, CURLcode
     int length = host ? (int)(host + 3 - url + (long)strcspn(host + 3, "/?")) : 0;
     struct error err = {0};
 
-    if (slot->too_large) {
+    if (slot->curl.too_large) {
         error_set(&err,
                   ERROR_OUT_OF_RANGE,
                   "it is larger than the limit of %llu bytes",
@@ -321,12 +150,12 @@ static void break_off(struct aws_transfer *transfer, struct slot *slot, CURLcode
                   "the transfer from or to %.*s failed: %s%s",
                   length,
                   url,
-                  *slot->reason ? slot->reason : curl_easy_strerror(code),
+                  *slot->curl.reason ? slot->curl.reason : curl_easy_strerror(code),
                   code == CURLE_PEER_FAILED_VERIFICATION
                       ? "; AWS_CA_BUNDLE names the file of certificates to trust"
                       : "");
     }
-    if (slot->too_large || permanent(code)) {
+    if (slot->curl.too_large || permanent(code)) {
         finish(transfer, slot, &err);
     } else {
         retry(transfer, slot, &err);
@@ -338,7 +167,8 @@ static void take_answer(struct aws_transfer *transfer, struct slot *slot)
     struct aws_call *call = slot->call;
     struct error err = {0};
 
-    (void)curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &call->answer.status);
+    (void)curl_easy_getinfo(
+        slot->curl.easy, CURLINFO_RESPONSE_CODE, &call->answer.status);
     switch (call->judge(call, &err)) {
     case AWS_VERDICT_DONE:
         finish(transfer, slot, err.code == ERROR_OK ? NULL : &err);
@@ -635,7 +465,7 @@ static int start_thread(struct aws_transfer *transfer)
 static void free_all(struct aws_transfer *transfer)
 {
     for (unsigned i = 0; i < transfer->options.calls_max; i++) {
-        curl_easy_cleanup(transfer->slots[i].easy);
+        curl_easy_cleanup(transfer->slots[i].curl.easy);
     }
     (void)curl_multi_cleanup(transfer->multi);
     (void)pthread_mutex_destroy(&transfer->lock);
@@ -657,8 +487,8 @@ int aws_transfer_create(const struct aws_transfer_options *options,
     transfer->multi = curl_multi_init();
     transfer->slots = memory_zalloc(options->calls_max * sizeof(*transfer->slots));
     for (unsigned i = 0; i < options->calls_max; i++) {
-        transfer->slots[i].easy = curl_easy_init();
-        made = made && transfer->slots[i].easy;
+        transfer->slots[i].curl.easy = curl_easy_init();
+        made = made && transfer->slots[i].curl.easy;
     }
     (void)pthread_mutex_init(&transfer->lock, NULL);
     (void)curl_multi_setopt(

@@ -25,7 +25,7 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 THIRD_PARTY = {
     "sqlite3.h": ["master/store*.c", "master/store_sql.h"],
     "nng/*": ["common/rpc_*.c"],
-    "curl/*": ["common/aws_http.c", "common/aws_transfer.c"],
+    "curl/*": ["common/aws_http.c", "common/aws_curl.[ch]", "common/aws_transfer.c"],
     "gnutls/gnutls.h": ["client/bridge/tls.c"],  # libmicrohttpd's sessions are GnuTLS's
     "sodium.h": [
         "client/bridge/tokens.c",  # hashes of tokens, compared in constant time
