@@ -201,6 +201,7 @@ def framing():
     yield b"Content-Length\0" + b"5\0Content-Length\0" + b"6\0"
     yield b"Transfer-Encoding\0chunked\0"
     yield b"Transfer-Encoding\0chunked\0content-length\0+7\0"
+    yield b"Idempotency-Key\0k\0Idempotency-Keyfolded\0v\0"
 
 
 def ignore():

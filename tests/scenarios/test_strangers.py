@@ -27,7 +27,7 @@ from support import dose, wait_until  # noqa: E402
 
 SANITIZED = bool(os.environ.get("CORTEX_SANITIZED"))  # freed memory is kept there
 HURRIED, UNREAD, SLOW = dose(200, 10000), dose(50, 500), dose(100, 2000)
-WHILE_S = dose(3, 30)
+WHILE_S = dose(2, 30)
 SPARE_DESCRIPTORS, SPARE_MB = 45, 48  # nng may be wedged by up to 32 and stay so
 GET = b"GET /squares HTTP/1.1\r\nHost: here\r\n\r\n"
 
