@@ -31,7 +31,8 @@ int act_create(const struct act_options *options,
 /* Where requests go on to; before the first of them. */
 void act_set_loop(struct act *act, struct loop *loop);
 
-/* Ends enqueuing where it is and answers those who wait for a log; for leaving. */
+/* For leaving: ends enqueuing where it is, and answers those who wait for a log, or
+ * will. Any thread. */
 void act_leave(struct act *act);
 
 /* Stops enqueuing, finishes what the pool has, writes the logs. */

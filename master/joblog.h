@@ -59,7 +59,8 @@ void joblog_read(struct joblog *log,
 /* Nothing will be added to the job's log any more: its readers are told. */
 void joblog_close(struct joblog *log, uint64_t job_id);
 
-/* Answers all readers that wait, whether there is something or not. */
+/* Answers all readers that wait, whether there is something or not; from now on nobody
+ * waits. */
 void joblog_release(struct joblog *log);
 
 /* Removes the job's log, and its folder with all that is in it. */
