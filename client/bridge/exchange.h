@@ -5,7 +5,7 @@
  * leaves doubt about where it ends is refused (framing.h), and so is, before its body
  * is read, the request of one who may not ask (access.h). A request that needs the
  * master is handed to a pool with its connection suspended; the reply is sent once it
- * is resumed, which is said by a write to wake_fd. All on the server's thread.
+ * is resumed, which is said by a write to wake_fd. All else is the server's thread's.
  */
 #ifndef CORTEX_CLIENT_BRIDGE_EXCHANGE_H
 #define CORTEX_CLIENT_BRIDGE_EXCHANGE_H

@@ -131,29 +131,17 @@ def come(ways, url, silent=False):
             time.sleep(0.05)
 
 
-def hurry(url, ways, what, seconds):
-    began = time.monotonic()
-    for number in range(HURRIED):
-        time.sleep(max(0, began + seconds * number / HURRIED - time.monotonic()))
-        stranger = come(ways, url)
-        stranger.send(what())
-        random.choice((Stranger.hang_up, Stranger.close))(stranger)
+def hurry(what, seconds):
+    """Strangers, spread over the seconds, who say one of their ways' things and leave."""
+    def come_and_go(url, ways):
+        began = time.monotonic()
+        for number in range(HURRIED):
+            time.sleep(max(0, began + seconds * number / HURRIED - time.monotonic()))
+            stranger = come(ways, url)
+            stranger.send(what(ways))
+            random.choice((Stranger.hang_up, Stranger.close))(stranger)
 
-
-def be_in_a_hurry(url, ways):
-    hurry(url, ways, ways.hurried, WHILE_S)
-
-
-def flood(url, ways):
-    hurry(url, ways, ways.hurried, 0)
-
-
-def talk_garbage(url, ways):
-    hurry(url, ways, ways.garbage, WHILE_S)
-
-
-def flood_with_garbage(url, ways):
-    hurry(url, ways, ways.garbage, 0)
+    return come_and_go
 
 
 def never_read(url, ways):
@@ -199,12 +187,15 @@ def elsewhere(strangers, url, ways):
 
 KINDS = [
     ("nobody", lambda *_: time.sleep(WHILE_S)),
-    (f"{HURRIED} in {WHILE_S} s with many requests at once and a hang-up", be_in_a_hurry),
-    (f"{HURRIED} in {WHILE_S} s with garbage", talk_garbage),
+    (f"{HURRIED} in {WHILE_S} s with many requests at once and a hang-up",
+     hurry(lambda ways: ways.hurried(), WHILE_S)),
+    (f"{HURRIED} in {WHILE_S} s with garbage",
+     hurry(lambda ways: ways.garbage(), WHILE_S)),
     (f"{UNREAD} that never read", never_read),
     (f"{SLOW} with a byte a second", be_slow),
-    (f"{HURRIED} as fast as they can, with many requests at once", flood),
-    (f"{HURRIED} as fast as they can, with garbage", flood_with_garbage),
+    (f"{HURRIED} as fast as they can, with many requests at once",
+     hurry(lambda ways: ways.hurried(), 0)),
+    (f"{HURRIED} as fast as they can, with garbage", hurry(lambda ways: ways.garbage(), 0)),
 ]
 
 

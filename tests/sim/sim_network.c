@@ -237,8 +237,7 @@ static void answer_arrives(struct sim *sim, void *arg)
     }
 }
 
-// A message is as its receiver unpacks it, so that what is not on the wire is not seen.
-static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
+ProtobufCMessage *sim_message_copy(const ProtobufCMessage *message)
 {
     struct error err;
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -278,7 +277,7 @@ void sim_reply(struct sim *sim,
     struct answer *answer = sim_own(sim, memory_zalloc(sizeof(*answer)), free_answer);
     answer->frame = frame;
     if (message) {
-        answer->message = copy_message(message);
+        answer->message = sim_message_copy(message);
     } else {
         answer->error = *err;
     }

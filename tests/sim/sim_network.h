@@ -75,6 +75,10 @@ struct sim_call_options {
 struct sim_call *sim_call_start(struct sim *sim,
                                 const struct sim_call_options *options);
 
+/* A message as its receiver unpacks it, so that what is not on the wire is not seen.
+ * The caller frees with codec_message_free. */
+ProtobufCMessage *sim_message_copy(const ProtobufCMessage *message);
+
 /* The master answers. message (may be NULL) is borrowed and copied. */
 void sim_reply(struct sim *sim,
                struct sim_frame *frame,

@@ -2,26 +2,8 @@
 /* sim_wire.c - what an agent decides, as messages that have gone over a wire */
 #include "tests/sim/sim_wire.h"
 
-#include <stdlib.h>
-
 #include "agent/messages.h"
-#include "common/buffer.h"
-#include "common/codec.h"
 #include "proto/agent.pb-c.h"
-
-/* As the other side unpacks it. */
-static ProtobufCMessage *sent(const ProtobufCMessage *message)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = memory_zalloc(size + 1);
-    struct error err;
-
-    (void)protobuf_c_message_pack(message, bytes);
-    ProtobufCMessage *received =
-        codec_unpack_message(message->descriptor, bytes, size, &err);
-    free(bytes);
-    return received;
-}
 
 static ProtobufCBinaryData agent_id(struct sim_agent *agent)
 {
@@ -39,9 +21,9 @@ ProtobufCMessage *sim_wire_sync_request(struct sim_agent *agent,
     request.incarnation = agent->incarnation;
     request.name = agent->name;
     request.release = release;
-    ProtobufCMessage *received = sent(&request.base);
+    ProtobufCMessage *sent = sim_message_copy(&request.base);
     messages_sync_fini(&request);
-    return received;
+    return sent;
 }
 
 ProtobufCMessage *sim_wire_work_request(struct sim_agent *agent,
@@ -52,9 +34,9 @@ ProtobufCMessage *sim_wire_work_request(struct sim_agent *agent,
     messages_work_pack(from, &request);
     request.agent_id = agent_id(agent);
     request.incarnation = agent->incarnation;
-    ProtobufCMessage *received = sent(&request.base);
+    ProtobufCMessage *sent = sim_message_copy(&request.base);
     messages_work_fini(&request);
-    return received;
+    return sent;
 }
 
 void sim_wire_sync_reply(const ProtobufCMessage *reply, struct agent_sync_reply *out)
